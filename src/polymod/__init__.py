@@ -1,0 +1,5 @@
+"""Train, grow, transfer and diagnose modular multilingual encoders. See README.md."""
+
+from polymod.registration import register
+
+register()

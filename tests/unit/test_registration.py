@@ -1,0 +1,28 @@
+"""``import polymod`` is light and registers with the Auto classes whenever those come, before or after."""
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = "assert not {'torch', 'transformers'} & set(sys.modules), 'heavy'"
+KNOWN = "from transformers import AutoConfig; assert AutoConfig.for_model('polymod').model_type == 'polymod'"
+SCRIPTS = {
+    "light": f"import sys, polymod; {HEAVY}",
+    "before": f"import polymod; {KNOWN}",
+    "after": f"from transformers import AutoConfig; import polymod; {KNOWN}",
+    "the model classes too": """
+import polymod
+from transformers import AutoModel, AutoModelForMaskedLM
+from transformers.models.auto.modeling_auto import MODEL_MAPPING
+assert any(config.__name__ == "PolymodConfig" for config in MODEL_MAPPING)
+""",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS.keys())
+def test_registration(script):
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
