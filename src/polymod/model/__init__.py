@@ -1,0 +1,1 @@
+"""The encoder: attention, packs, layers, heads, loss, ownership, and its twin in ``transformers``."""

@@ -1,0 +1,157 @@
+"""The encoder: embeddings, then layers of attention, feed-forward and one module per row. Single device,
+silent.
+
+Layer order and norm reuse are X-MOD's (arXiv 2205.06266; docs/design/001-model.md spells both variants out).
+
+N packed rows, D model width, F feed-forward width.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from polymod.batch import Batch, Route
+from polymod.languages import resolve
+from polymod.model.attention import Attention, Layout, Rotary
+from polymod.model.config import SHARED, Architecture, ModelConfig
+from polymod.model.packs import LanguageEmbeddings, Packs, Routed, apply_modules
+
+
+class FeedForward(nn.Module):
+    """Two linear maps with an activation between; gated: the activation of one half scales the other."""
+
+    def __init__(self, a: Architecture) -> None:
+        super().__init__()
+        self.gated, self.activation = a.gated, a.activation
+        self.up = nn.Linear(a.hidden_size, a.ffn_size * (2 if a.gated else 1))
+        self.down = nn.Linear(a.ffn_size, a.hidden_size)
+
+    def forward(self, x_ND: Tensor) -> Tensor:
+        """Output before dropout and residual, (N, D)."""
+        h_NF = self.up(x_ND)
+        gate_NF, h_NF = h_NF.chunk(2, dim=-1) if self.gated else (h_NF, None)
+        gate_NF = F.gelu(gate_NF) if self.activation == "gelu" else F.relu(gate_NF)
+        out: Tensor = self.down(gate_NF if h_NF is None else gate_NF * h_NF)
+        return out
+
+
+class Layer(nn.Module):
+    """One X-MOD layer, post-norm (base) or pre-norm (large)."""
+
+    def __init__(self, a: Architecture, has_modules: bool) -> None:
+        super().__init__()
+        self.pre_norm, self.activation, self.has_modules = a.pre_norm, a.activation, has_modules
+        self.module_norm_kind, self.norm_before_residual = a.module_norm, a.norm_before_residual
+        self.attention = Attention(a.hidden_size, a.num_heads, a.attention_dropout)
+        self.attention_norm = nn.LayerNorm(a.hidden_size, eps=a.norm_eps)
+        self.feed_forward = FeedForward(a)
+        self.feed_forward_norm = nn.LayerNorm(a.hidden_size, eps=a.norm_eps)
+        if has_modules and a.module_norm == "own":
+            self.module_norm = nn.LayerNorm(a.hidden_size, eps=a.norm_eps)
+        self.dropout = nn.Dropout(a.dropout)
+
+    def forward(
+        self, x_ND: Tensor, layout: Layout, cos_sin: tuple[Tensor, Tensor] | None, routed: Routed
+    ) -> Tensor:
+        """The next residual stream, (N, D)."""
+        attended_ND = self.attention(self.attention_norm(x_ND) if self.pre_norm else x_ND, layout, cos_sin)
+        h_ND = x_ND + self.dropout(attended_ND)
+        if not self.pre_norm:
+            h_ND = self.attention_norm(h_ND)
+        fed_ND = self.feed_forward(self.feed_forward_norm(h_ND) if self.pre_norm else h_ND)
+        u_ND = h_ND + self.dropout(fed_ND)
+        if self.has_modules:
+            u_ND = self._through_modules(u_ND, routed)
+        y_ND: Tensor = u_ND if self.pre_norm else self.feed_forward_norm(u_ND)
+        return y_ND
+
+    def _through_modules(self, u_ND: Tensor, routed: Routed) -> Tensor:
+        v_ND = u_ND
+        if self.module_norm_kind == "own":
+            v_ND = self.module_norm(u_ND)
+        elif self.module_norm_kind == "reuse":  # post-norm: the same norm is applied again after the module
+            v_ND = self.feed_forward_norm(u_ND)
+        residual_ND = v_ND if self.norm_before_residual else u_ND
+        out_ND: Tensor = residual_ND + self.dropout(apply_modules(v_ND, routed, self.activation))
+        return out_ND
+
+
+class Embeddings(nn.Module):
+    """Token embeddings, learned positions where the architecture has them, then norm and dropout."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        a = config.architecture
+        self.first_position = config.pad_id + 1  # as in RoBERTa: position rows up to the pad id are unused
+        self.tokens = nn.Embedding(config.vocab_size, a.hidden_size)
+        if a.positions == "learned":
+            self.positions = nn.Embedding(a.max_length + self.first_position, a.hidden_size)
+        self.learned = a.positions == "learned"
+        self.norm = nn.LayerNorm(a.hidden_size, eps=a.norm_eps)
+        self.dropout = nn.Dropout(a.dropout)
+
+    def sum(self, batch: Batch) -> Tensor:
+        """Token plus position embeddings, (N, D), before norm and dropout."""
+        x_ND: Tensor = self.tokens(batch.ids_N)
+        return x_ND + self.positions(batch.positions_N + self.first_position) if self.learned else x_ND
+
+
+class Encoder(nn.Module):
+    """A transformer encoder whose rows pass through their language's modules.
+
+    Rows of a language that has no pack of its own are an error, never a fallback. In the shared arm every
+    language of the run goes through the one shared pack, in the dense arm through none.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        a = config.architecture
+        self.embeddings = Embeddings(config)
+        self.layers = nn.ModuleList(Layer(a, config.arm != "dense") for _ in range(a.num_layers))
+        self.packs = Packs(a.num_layers, a.hidden_size, a.bottleneck_size, config.packs)
+        if config.language_embedding:
+            self.language_embeddings = LanguageEmbeddings(a.hidden_size, config.languages)
+        if a.positions == "rotary":
+            self.rotary = Rotary(a.hidden_size // a.num_heads, a.max_length)
+        if a.pre_norm:
+            self.final_norm = nn.LayerNorm(a.hidden_size, eps=a.norm_eps)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Last hidden states of the packed rows, (N, D)."""
+        return self.hidden_states(batch)[-1]
+
+    def hidden_states(self, batch: Batch) -> list[Tensor]:
+        """Embedding output, then each layer's output, each (N, D); the last one after the final norm.
+
+        Raises:
+            LanguageError: a language of the batch is not installed.
+            ValueError: a sequence is longer than the model's positions.
+        """
+        layout = Layout.of(batch)
+        if layout.longest > self.config.architecture.max_length:
+            longest = self.config.architecture.max_length
+            raise ValueError(f"a sequence of {layout.longest} tokens; the model takes at most {longest}")
+        route = self._installed(batch.route)
+        x_ND = self.embeddings.sum(batch)
+        if self.config.language_embedding:
+            x_ND = self.language_embeddings(x_ND, batch.route)
+        x_ND = self.embeddings.dropout(self.embeddings.norm(x_ND))
+        cos_sin = self.rotary(batch.positions_N) if self.config.architecture.positions == "rotary" else None
+        states = [x_ND]
+        for layer, routed in zip(self.layers, self.packs.select(route), strict=True):
+            states.append(layer(states[-1], layout, cos_sin, routed))
+        if self.config.architecture.pre_norm:
+            states[-1] = self.final_norm(states[-1])
+        return states
+
+    def _installed(self, route: Route) -> Route:
+        """The route through packs that exist in this arm."""
+        if self.config.arm == "modular":
+            return route
+        for tag in route.tags:
+            if tag is not None and tag not in self.config.languages:
+                resolve(tag, self.config.languages)
+        pack = SHARED if self.config.arm == "shared" else None
+        return route.via(dict.fromkeys(self.config.languages, pack))

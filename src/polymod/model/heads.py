@@ -1,0 +1,110 @@
+"""The masked-LM head, on predicted rows only, and the model that pre-training trains.
+
+N packed rows, M masked rows, D model width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from polymod.batch import Batch
+from polymod.model.config import ModelConfig
+from polymod.model.encoder import Encoder
+from polymod.model.loss import masked_lm_loss, masked_lm_loss_naive
+from polymod.model.packs import initial_
+
+
+class MaskedLMHead(nn.Module):
+    """RoBERTa's head: linear, GELU, norm; the output matrix is the token embedding, plus a bias."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        a = config.architecture
+        self.dense = nn.Linear(a.hidden_size, a.hidden_size)
+        self.norm = nn.LayerNorm(a.hidden_size, eps=a.norm_eps)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+    def forward(self, x_MD: Tensor) -> Tensor:
+        """Features whose products with the token embeddings are the logits, (M, D)."""
+        out: Tensor = self.norm(F.gelu(self.dense(x_MD)))
+        return out
+
+
+class MaskedLM(nn.Module):
+    """Encoder and masked-LM head with tied token embeddings."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(config)
+        self.head = MaskedLMHead(config)
+
+    def forward(self, batch: Batch, *, scale: float = 1.0, twice: bool = False) -> tuple[Tensor, Tensor]:
+        """Masked-LM loss of a batch.
+
+        Args:
+            scale: factor of the summed loss, usually one over the number of targets of the global batch.
+            twice: use the definition instead of the chunked loss, so that the result has second derivatives.
+
+        Returns:
+            ``scale`` times the summed loss, and each target's own loss in nats (M,), without gradient.
+        """
+        x_ND = self.encoder(batch)
+        features_MD = self.head(x_ND.index_select(0, batch.target_rows_M))
+        arguments = (features_MD, self.encoder.embeddings.tokens.weight, self.head.bias, batch.targets_M)
+        return (
+            masked_lm_loss_naive(*arguments, scale=scale)
+            if twice
+            else masked_lm_loss(*arguments, scale=scale)
+        )
+
+    def logits(self, batch: Batch, rows_M: Tensor | None = None) -> Tensor:
+        """Logits at some rows, or at all of them: (M, V) or (N, V)."""
+        x_ND = self.encoder(batch)
+        features = self.head(x_ND if rows_M is None else x_ND.index_select(0, rows_M))
+        return F.linear(features, self.encoder.embeddings.tokens.weight, self.head.bias)
+
+
+def initialise(model: MaskedLM, seed: int, unigrams_V: Tensor | None = None) -> None:
+    """Set all parameters as X-MOD does: weights N(0, initializer_range), biases 0, norms 1, pad row 0.
+
+    Trunk and packs draw from generators of their own, keyed by seed and tag: two arms with one seed begin
+    with the same trunk, and a language begins with the same pack whatever else is installed.
+
+    Args:
+        unigrams_V: counts of the training tokens. The output bias then starts at their log probabilities, so
+            that training does not begin by learning word frequencies.
+    """
+    std = model.config.architecture.initializer_range
+    generator = _generator(seed, "trunk")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if ".packs." in name or ".language_embeddings." in name:
+                continue
+            if "norm" in name:
+                parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+            elif name.endswith("bias"):
+                parameter.zero_()
+            else:
+                parameter.normal_(0.0, std, generator=generator)
+        tokens = model.encoder.embeddings
+        tokens.tokens.weight[model.config.pad_id].zero_()
+        if tokens.learned:
+            tokens.positions.weight[model.config.pad_id].zero_()
+        if unigrams_V is not None:
+            model.head.bias.copy_(((unigrams_V.double() + 1) / (unigrams_V.sum() + len(unigrams_V))).log())
+    for tag in model.encoder.packs.tags:
+        initial_(model.encoder.packs[tag], std, _generator(seed, tag))
+    if model.config.language_embedding:
+        with torch.no_grad():
+            for key, parameter in model.encoder.language_embeddings.by_key.items():
+                parameter.normal_(0.0, std, generator=_generator(seed, f"embedding {key}"))
+
+
+def _generator(seed: int, purpose: str) -> torch.Generator:
+    digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))

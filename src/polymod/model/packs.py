@@ -1,0 +1,164 @@
+"""Language modules. A language is a pack is a file: four tensors stacked over layers, its own parameters.
+
+Cost and memory follow the languages in the batch, never the languages installed; a language that is not in
+the batch has ``grad is None``, so no optimiser touches it.
+
+N rows, L layers, D model width, B bottleneck width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from polymod.batch import Route
+from polymod.languages import LanguageError, resolve
+
+KEY = "lang_"  # nn.ModuleDict refuses the tags "to", "pop" and "cpu"; with a prefix every tag is a legal key
+
+
+class Weights(NamedTuple):
+    """One language's module in one layer."""
+
+    down_BD: Tensor
+    down_bias_B: Tensor
+    up_DB: Tensor
+    up_bias_D: Tensor
+
+
+class Pack(nn.Module):
+    """One language's modules of all layers (X-MOD section 3)."""
+
+    def __init__(self, num_layers: int, hidden_size: int, bottleneck_size: int) -> None:
+        super().__init__()
+        self.down_LBD = nn.Parameter(torch.empty(num_layers, bottleneck_size, hidden_size))
+        self.down_bias_LB = nn.Parameter(torch.empty(num_layers, bottleneck_size))
+        self.up_LDB = nn.Parameter(torch.empty(num_layers, hidden_size, bottleneck_size))
+        self.up_bias_LD = nn.Parameter(torch.empty(num_layers, hidden_size))
+
+    def unbind(self) -> list[Weights]:
+        """Each layer's module. One ``unbind``: indexing each layer would copy the gradient L times."""
+        stacked = (self.down_LBD, self.down_bias_LB, self.up_LDB, self.up_bias_LD)
+        return [Weights(*layer) for layer in zip(*(tensor.unbind(0) for tensor in stacked), strict=True)]
+
+
+Routed = Sequence[tuple[int, Weights | None]]  # rows and module of each span of a route, in one layer
+
+
+def apply_modules(x_ND: Tensor, routed: Routed, activation: str) -> Tensor:
+    """Each span of rows through its own module; rows without a module give zeros (no residual here)."""
+    parts = x_ND.split([rows for rows, _ in routed])
+    outs = [
+        torch.zeros_like(part) if weights is None else _bottleneck(part, weights, activation)
+        for part, (_, weights) in zip(parts, routed, strict=True)
+    ]
+    return outs[0] if len(outs) == 1 else torch.cat(outs)
+
+
+def _bottleneck(x_ND: Tensor, weights: Weights, activation: str) -> Tensor:
+    hidden_NB = F.linear(x_ND, weights.down_BD, weights.down_bias_B)
+    hidden_NB = F.gelu(hidden_NB) if activation == "gelu" else F.relu(hidden_NB)
+    return F.linear(hidden_NB, weights.up_DB, weights.up_bias_D)
+
+
+class Packs(nn.Module):
+    """The installed packs, by tag."""
+
+    def __init__(
+        self, num_layers: int, hidden_size: int, bottleneck_size: int, tags: Iterable[str] = ()
+    ) -> None:
+        super().__init__()
+        self.sizes = (num_layers, hidden_size, bottleneck_size)
+        self.by_key = nn.ModuleDict({KEY + tag: Pack(*self.sizes) for tag in tags})
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Installed tags in the order they were added."""
+        return tuple(key.removeprefix(KEY) for key in self.by_key)
+
+    def __getitem__(self, tag: str) -> Pack:
+        pack = self.by_key[KEY + tag]
+        assert isinstance(pack, Pack)
+        return pack
+
+    def select(self, route: Route) -> list[Routed]:
+        """For every layer, the rows and module of each span.
+
+        Raises:
+            LanguageError: the route names a language that is not installed.
+        """
+        for tag in route.tags:
+            if tag is not None and KEY + tag not in self.by_key:
+                resolve(tag, self.tags)
+        unbound = {tag: self[tag].unbind() for tag in dict.fromkeys(route.tags) if tag is not None}
+        return [
+            [
+                (stop - start, unbound[tag][layer] if tag is not None else None)
+                for tag, start, stop in route.spans
+            ]
+            for layer in range(self.sizes[0])
+        ]
+
+    def add(self, tag: str, init_from: Sequence[str] = ()) -> Pack:
+        """Install a pack, copied from another one or averaged over several; without any it is left to be set.
+
+        Raises:
+            LanguageError: ``tag`` is installed already, or one of ``init_from`` is not.
+        """
+        if KEY + tag in self.by_key:
+            raise LanguageError(
+                f"language {tag!r} is installed already", fix="drop it first or give another tag"
+            )
+        pack = Pack(*self.sizes)
+        sources = [self[resolve(source, self.tags)] for source in init_from]
+        with torch.no_grad():
+            for name, parameter in pack.named_parameters() if sources else ():
+                parameter.copy_(torch.stack([source.get_parameter(name) for source in sources]).mean(0))
+        self.by_key[KEY + tag] = pack
+        return pack
+
+    def drop(self, tag: str) -> None:
+        """Uninstall a pack."""
+        del self.by_key[KEY + resolve(tag, self.tags)]
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a pack another tag."""
+        if KEY + new in self.by_key:
+            raise LanguageError(
+                f"language {new!r} is installed already", fix="drop it first or give another tag"
+            )
+        self.by_key[KEY + new] = self.by_key.pop(KEY + resolve(old, self.tags))
+
+
+class LanguageEmbeddings(nn.Module):
+    """One vector per language, added at the input: the language information that routing gives for free."""
+
+    def __init__(self, hidden_size: int, tags: Iterable[str]) -> None:
+        super().__init__()
+        self.by_key = nn.ParameterDict({KEY + tag: nn.Parameter(torch.empty(hidden_size)) for tag in tags})
+
+    def forward(self, x_ND: Tensor, route: Route) -> Tensor:
+        """Add each span's vector to its rows; rows without a language get none."""
+        parts = x_ND.split([stop - start for _, start, stop in route.spans])
+        outs = [
+            part if tag is None else part + self.by_key[KEY + tag]
+            for part, tag in zip(parts, route.tags, strict=True)
+        ]
+        return torch.cat(outs)
+
+
+def count_parameters(num_layers: int, hidden_size: int, bottleneck_size: int) -> int:
+    """Parameters of one pack: 7,091,712 for X-MOD base."""
+    d, b = hidden_size, bottleneck_size
+    return num_layers * (2 * d * b + b + d)
+
+
+def initial_(pack: Pack, std: float, generator: torch.Generator) -> None:
+    """X-MOD's initial modules: weights N(0, std), biases 0 (``init_bert_params``; not the identity)."""
+    with torch.no_grad():
+        for name, parameter in pack.named_parameters():
+            parameter.zero_() if "bias" in name else parameter.normal_(0.0, std, generator=generator)

@@ -1,0 +1,40 @@
+"""Counts without a model equal counts of a model, and the figures of X-MOD."""
+
+import pytest
+
+from _models import LARGE, MODERN, XMOD, tiny_model
+from polymod.model.config import PRESETS, Architecture, ModelConfig
+from polymod.model.flops import flops_per_token, parameters
+
+
+@pytest.mark.parametrize("arm", ["modular", "shared", "dense"])
+@pytest.mark.parametrize(
+    "order", [XMOD, LARGE, MODERN, {"module_norm": "none"}, {"language_embedding": True}]
+)
+def test_parameters(arm, order):
+    model = tiny_model(arm, **order)
+    counts = parameters(model.config)
+    assert counts["total"] == sum(p.numel() for p in model.parameters())
+    assert counts["total"] == sum(counts[part] for part in ("embeddings", "body", "head", "packs"))
+
+
+def base(num_languages: int = 81) -> ModelConfig:
+    languages = [f"q{a}{b}" for a in "abcdefghij" for b in "abcdefghij"][:num_languages]
+    sizes = Architecture(**PRESETS["base"]["model"])
+    return ModelConfig(architecture=sizes, languages=tuple(languages), vocab_size=250_002, mask_id=250_001)
+
+
+def test_xmod_base_has_the_published_size():
+    counts = parameters(base())
+    assert counts["pack"] == 7_091_712
+    assert counts["packs"] == 81 * 7_091_712
+    assert counts["total"] == pytest.approx(852.7e6, rel=1e-3)
+
+
+def test_flops_of_xmod_base():
+    flops = flops_per_token(base(), length=512, predicted=0.15)
+    assert flops["encoder"] == pytest.approx(552e6, rel=2e-3)
+    assert flops["attention"] == pytest.approx(57e6, rel=1e-2)
+    assert flops["head"] == pytest.approx(173e6, rel=5e-3)
+    assert flops["total"] == pytest.approx(782e6, rel=2e-3)
+    assert flops_per_token(base(1), 512, 0.15) == flops  # whatever is installed
