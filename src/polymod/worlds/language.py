@@ -1,0 +1,61 @@
+"""A controlled language: its line, its script, its type of grammar and its words, all decided by the seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from polymod.worlds.chance import Chance
+from polymod.worlds.concepts import INTERNATIONAL
+from polymod.worlds.lexicon import Lexicon, is_international, lexicon
+from polymod.worlds.lineage import Lineage
+from polymod.worlds.script import area, spell
+from polymod.worlds.typology import Typology, typology
+
+STRAYS = 0.05  # chance that a language has taken over the script of the next family
+
+
+@dataclass(frozen=True)
+class Language:
+    """All that is known about a language.
+
+    Attributes:
+        lineage: tag, family, member.
+        script: ISO 15924 code.
+        typology: value of every feature of ``typology.FEATURES``.
+        words: stem and origin of every concept and affix.
+    """
+
+    seed: int
+    lineage: Lineage
+    script: str
+    typology: Typology
+    words: Lexicon
+
+    @cached_property
+    def international(self) -> frozenset[str]:
+        """The concepts for which it has the international word."""
+        return frozenset(gloss for gloss in INTERNATIONAL if is_international(gloss, self.words[gloss]))
+
+    def spelt(self, phonemes: str) -> str:
+        """Phonemes in the language's script."""
+        return spell(phonemes, self.script)
+
+    def written(self, concept: str) -> str:
+        """The word for a concept, without endings; international words in Latin letters."""
+        return spell(self.words[concept].stem, "Latn" if concept in self.international else self.script)
+
+    def gender(self, noun: str) -> int:
+        """Number of the class that a noun belongs to; a whole family classes alike."""
+        count = {"none": 1, "two": 2, "three": 3}[self.typology["gender"]]
+        return Chance("gender", self.seed, self.lineage.family, noun).below(count)
+
+
+def make_language(seed: int, lineage: Lineage) -> Language:
+    """The language at a place of the family tree; it does not depend on which others exist."""
+    return Language(seed, lineage, _script(seed, lineage), typology(seed, lineage), lexicon(seed, lineage))
+
+
+def _script(seed: int, lineage: Lineage) -> str:
+    strays = lineage.member > 0 and Chance("script", seed, lineage.nodes[-1]).random() < STRAYS
+    return area(lineage.family + strays)
