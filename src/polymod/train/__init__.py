@@ -1,0 +1,1 @@
+"""The loop and its updates, the optimiser, checkpoints, the run folder."""

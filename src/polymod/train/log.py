@@ -1,0 +1,124 @@
+"""What a run says while it runs: ``metrics.jsonl`` always, TensorBoard if wanted, a bar for people."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from polymod.errors import UserError
+from polymod.metrics import LossSum, StepMetrics
+from polymod.progress import Bars
+from polymod.train.config import TrainOptions
+from polymod.train.loop import TrainState
+
+METRICS = "metrics.jsonl"
+
+
+class RunLog:
+    """Writes a line every ``log_every`` steps, each the mean over those steps.
+
+    Args:
+        since: step of the checkpoint that training goes on from; lines of later steps are dropped, because
+            those steps are done again.
+    """
+
+    def __init__(self, run: Path, bars: Bars, options: TrainOptions, *, since: int) -> None:
+        self._bars, self._steps, self._every = bars, options.steps, options.log_every
+        _truncate(run / METRICS, since)
+        self._file = (run / METRICS).open("a", encoding="utf-8")
+        self._tensorboard = _tensorboard(run) if options.tensorboard else None
+        self._window: dict[str, LossSum] = {}
+        self._tokens = self._skipped = 0
+        self._started = self._window_started = time.monotonic()
+        bars.add(run.name, total=options.steps, done=since)
+        self._bar = run.name
+
+    def step(self, state: TrainState, metrics: StepMetrics) -> None:
+        """Take in one step."""
+        if not metrics.skipped:
+            for tag, losses in metrics.by_language.items():
+                self._window.setdefault(tag, LossSum()).add(losses.total, losses.count)
+        self._tokens += metrics.tokens
+        self._skipped += metrics.skipped
+        if state.step % self._every == 0 or state.step == self._steps:
+            self._write_window(state, metrics)
+
+    def valid(self, step: int, table: Mapping[str, Any]) -> None:
+        """A scoring of the valid split."""
+        self._line({"kind": "valid", "step": step, **table})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.remove(self._bar)
+        self._file.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+    def _write_window(self, state: TrainState, metrics: StepMetrics) -> None:
+        now = time.monotonic()
+        rate = self._tokens / max(now - self._window_started, 1e-9)
+        by_language = {tag: losses.mean for tag, losses in sorted(self._window.items()) if losses.count}
+        total = LossSum()
+        for losses in self._window.values():
+            total.add(losses.total, losses.count)
+        document = {
+            "kind": "train",
+            "step": state.step,
+            "loss": total.mean if total.count else None,
+            "learning_rate": metrics.learning_rate,
+            "gradient_norm": metrics.gradient_norm if not metrics.skipped else None,
+            "tokens": self._tokens,
+            "tokens_per_second": rate,
+            "seconds": now - self._started,
+            "skipped": self._skipped,
+            "chain": state.chain,
+            "languages": by_language,
+        }
+        self._line(document)
+        worst = max(by_language, key=lambda tag: by_language[tag], default="")
+        note = f"loss {total.mean:.3f}  {rate:,.0f} tokens/s" + (
+            f"  worst {worst} {by_language[worst]:.2f}" if worst else ""
+        )
+        self._bars.at(self._bar, state.step, note=note)
+        self._window, self._tokens, self._skipped, self._window_started = {}, 0, 0, now
+
+    def _line(self, document: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(document, allow_nan=False) + "\n")
+        self._file.flush()
+        if self._tensorboard is not None:
+            for key, value in document.items():
+                if isinstance(value, float):
+                    self._tensorboard.add_scalar(f"{document['kind']}/{key}", value, document["step"])
+            for tag, value in document["languages"].items():
+                loss = value["loss"] if isinstance(value, dict) else value
+                self._tensorboard.add_scalar(f"{document['kind']}_loss/{tag}", loss, document["step"])
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """All lines of a run's metrics; a last line that was cut by a kill is left out."""
+    path = run / METRICS
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return [json.loads(line) for line in lines[:-1] if line]
+
+
+def _truncate(path: Path, step: int) -> None:
+    """Keep the whole lines up to a step."""
+    if path.exists():
+        kept = [json.dumps(line) + "\n" for line in read_metrics(path.parent) if line["step"] <= step]
+        path.write_text("".join(kept), encoding="utf-8")
+
+
+def _tensorboard(run: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        fix = "pip install 'polymod[tb]', or leave --train.tensorboard out"
+        raise UserError("TensorBoard is not installed", fix=fix) from None
+    return SummaryWriter(run / "tensorboard")

@@ -1,0 +1,55 @@
+"""How much memory and disk a run needs, by counting; no model is built. Checked against measurements in
+tests.
+
+D model width, F feed-forward width, B bottleneck width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from polymod.model.config import ROWS_PER_CHUNK, ModelConfig
+from polymod.model.flops import parameters
+from polymod.train.config import TrainOptions
+
+FP32 = 4
+
+
+def memory(config: ModelConfig, options: TrainOptions, *, element: int = FP32) -> dict[str, int]:
+    """Bytes at the peak of a training step.
+
+    Args:
+        element: bytes of an activation: 4 in fp32, 2 under bf16 autocast.
+
+    Returns:
+        ``weights``, ``gradients`` (trunk and the languages of a batch), ``optimizer`` (moments of all
+        languages), ``activations`` (of a micro-batch), ``head`` (logits and gradients of the output matrix)
+        and ``total``.
+    """
+    counts = parameters(config)
+    trunk, per_language = counts["total"] - counts["packs"], counts["packs"] // max(1, len(config.packs))
+    in_batch = min(len(config.packs), max(1, options.batch_tokens // options.block_tokens))
+    rows = min(ROWS_PER_CHUNK, max(1, round(options.micro_tokens * options.mask_probability)))
+    embedding = config.vocab_size * config.architecture.hidden_size
+    parts = {
+        "weights": FP32 * counts["total"],
+        "gradients": FP32 * (trunk + in_batch * per_language),
+        "optimizer": 2 * FP32 * counts["total"],
+        "activations": element * options.micro_tokens * activations_per_token(config),
+        "head": FP32 * (2 * rows * config.vocab_size + embedding),
+    }
+    return {**parts, "total": sum(parts.values())}
+
+
+def activations_per_token(config: ModelConfig) -> int:
+    """Numbers that the forward pass keeps for the backward pass, per token."""
+    a = config.architecture
+    d = a.hidden_size
+    attention = 3 * d + d + d + d  # projections, output, residual sum, norm
+    rotated = 2 * d if a.positions == "rotary" else 0
+    feed_forward = (4 if a.gated else 2) * a.ffn_size + 2 * d
+    module = (2 * a.bottleneck_size + 3 * d) if config.arm != "dense" else 0
+    return a.num_layers * (attention + rotated + feed_forward + module) + 3 * d
+
+
+def checkpoint_bytes(config: ModelConfig) -> int:
+    """Size of a checkpoint: weights and two moments."""
+    return 3 * FP32 * parameters(config)["total"]

@@ -1,0 +1,89 @@
+"""What a pre-training run is made of: model, data, periodic jobs. The loop does not know any of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from polymod.data.loader import BatchPlan, TrainLoader
+from polymod.data.masking import Masking
+from polymod.errors import UserError
+from polymod.model.config import ModelConfig
+from polymod.model.heads import MaskedLM, initialise
+from polymod.text.shards import Shards
+from polymod.train.checkpoint import save
+from polymod.train.config import MixtureOptions, TrainOptions
+from polymod.train.log import RunLog
+from polymod.train.loop import Job, TrainState
+from polymod.train.run import versions
+from polymod.train.score import score_valid, table
+
+
+class Pretraining:
+    """A model configuration, shards and options, put together.
+
+    Raises:
+        UserError: blocks longer than the model's positions, too little text for a block.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        model: ModelConfig,
+        train: TrainOptions,
+        mixture: MixtureOptions,
+    ) -> None:
+        longest = model.architecture.max_length
+        if train.block_tokens > longest:
+            what = f"blocks of {train.block_tokens} tokens in a model of at most {longest}"
+            raise UserError(what, fix="lower --train.block-tokens or raise --model.max-length")
+        self.shards, self.config, self.train = shards, model, train
+        v = shards.vocabulary
+        self.masking = Masking(v.mask_id, v.special, v.size, train.mask_probability)
+        self.plan = BatchPlan(
+            train.block_tokens, train.batch_tokens, train.micro_tokens, mixture.alpha, train.seed
+        )
+        self.loader = TrainLoader(shards, shards.tags, self.masking, self.plan, bos_id=v.bos_id)
+
+    def new_model(self) -> MaskedLM:
+        """The model at step 0."""
+        model = MaskedLM(self.config)
+        initialise(model, self.train.seed, self._unigrams() if self.train.unigram_bias else None)
+        return model
+
+    def score(self, model: MaskedLM) -> dict[str, Any]:
+        """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""
+        limit, tags = self.train.score_tokens, self.shards.tags
+        losses = score_valid(model, self.shards, tags, self.masking, self.plan, limit=limit)
+        return table(losses, {tag: self.shards.info(tag)["unigram_entropy"] for tag in tags})
+
+    def jobs(self, run: Path, log: RunLog, *, facts: Mapping[str, Any], console: Console) -> tuple[Job, ...]:
+        """Score the valid split, save a checkpoint."""
+
+        def save_now(state: TrainState, last: bool) -> None:
+            try:
+                save(state, run, facts={**facts, "versions": versions()}, keep=self.train.keep)
+            except UserError as error:
+                if last:
+                    raise
+                console.print(f"no checkpoint at step {state.step}, training goes on: {error}", markup=False)
+
+        def score_now(state: TrainState, _: bool) -> None:
+            log.valid(state.step, self.score(state.model))
+
+        return Job(self.train.score_every, score_now), Job(self.train.save_every, save_now, on_stop=True)
+
+    def _unigrams(self) -> torch.Tensor:
+        """Token counts of the mixture that training draws from."""
+        quota = dict(zip(self.loader.mixture.tags, self.loader.mixture.quota_L, strict=True))
+        total = np.zeros(self.config.vocab_size)
+        for tag in self.shards.tags:
+            counts = self.shards.unigram_counts(tag)
+            total += counts * (float(quota[tag]) / max(1, counts.sum()))
+        scale = 1e6 / max(total.sum(), 1e-9)  # add-one smoothing of a million tokens
+        return torch.from_numpy(total * scale)

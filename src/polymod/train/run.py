@@ -1,0 +1,100 @@
+"""The run folder: who works in it, what it was asked to do, where it got to. Its name is its identity."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from polymod.config import Config, difference
+from polymod.errors import UserError
+from polymod.files import atomic, locked, read_json, remove_temporary, write_json
+from polymod.train.checkpoint import Saved, newest
+
+RECORD = "run.json"
+TOKENIZER = "tokenizer.json"
+
+
+@contextmanager
+def opened(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequence[str]) -> Iterator[None]:
+    """Hold a run folder; the first time, write down what it is for, afterwards insist on the same.
+
+    Args:
+        identity: facts beside the config that make it this run, such as the data's fingerprint.
+        free: dotted config keys that may change between one start and the next.
+
+    Raises:
+        Busy: another process works there.
+        UserError: the folder belongs to another config or data (the message shows the difference).
+    """
+    wanted = {"config": config.model_dump(mode="json"), "identity": dict(identity)}
+    if run.exists() and not (run / RECORD).exists() and any(p.name != ".lock" for p in run.iterdir()):
+        raise UserError("the folder exists and is no run", where=str(run), fix="give another --out")
+    with locked(run):
+        remove_temporary(run)
+        remove_temporary(run / "checkpoints")
+        if (run / RECORD).exists():
+            _insist(run, wanted, free)
+        else:
+            write_json(run / RECORD, {"schema": 1, **wanted, "versions": versions()})
+        yield
+
+
+def _insist(run: Path, wanted: Mapping[str, Any], free: Sequence[str]) -> None:
+    before = read_json(run / RECORD)
+    changed = [
+        line
+        for part in ("config", "identity")
+        for line in difference(before.get(part, {}), wanted[part])
+        if not any(line.startswith(f"{key}:") for key in free)
+    ]
+    if changed:
+        what = "\n    ".join(["the folder holds a run of another config:", *changed])
+        raise UserError(
+            what, where=str(run), fix="give another --out, or the options this run was begun with"
+        )
+
+
+def found(run: Path) -> tuple[Saved, dict[str, Any]]:
+    """The newest whole checkpoint of a run and the run's record.
+
+    Raises:
+        UserError: no run, no checkpoint yet, or none that is whole.
+    """
+    if not (run / RECORD).is_file():
+        raise UserError("no run here", where=str(run), fix="give a folder that pretrain or import wrote")
+    saved, complaints = newest(run)
+    if saved is None:
+        raise UserError(
+            "the run has no checkpoint yet", where=str(run), fix="let pretrain reach --train.save-every"
+        )
+    if complaints:
+        raise UserError("\n  ".join(["the newest checkpoint is damaged:", *complaints]), where=str(run))
+    return saved, read_json(run / RECORD)
+
+
+def keep_tokenizer(source: Path, run: Path) -> None:
+    """Copy the tokenizer into the run, so that the run can be used without its data."""
+    if not (run / TOKENIZER).exists():
+        with atomic(run / TOKENIZER) as file:
+            file.write(source.read_bytes())
+
+
+def versions() -> dict[str, str]:
+    """What the numbers depend on."""
+    packages = {name: version(name) for name in ("polymod", "torch", "numpy", "tokenizers", "transformers")}
+    return {**packages, "python": platform.python_version(), "threads": str(torch.get_num_threads())}
+
+
+def device_and_dtype(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
+    """Where to compute and in what: ``auto`` is CUDA with bf16 where there is one, else the CPU with fp32."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("no CUDA device here", fix="give --train.device cpu")
+    name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    half = precision == "bf16" or (precision == "auto" and name == "cuda")
+    return torch.device(name), torch.bfloat16 if half else torch.float32
