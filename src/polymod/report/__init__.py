@@ -1,0 +1,1 @@
+"""One offline HTML page from a results document (``page``); learning curves from a run (``curves``)."""

@@ -1,0 +1,57 @@
+"""How to read the page, and what it does not show."""
+
+from __future__ import annotations
+
+import math
+
+from polymod.report.blocks import Points, Section
+from polymod.report.document import Document
+from polymod.report.figures import fixed
+
+NAT = "Losses are in nats (natural logarithms): 1 nat less makes the masked token 2.7 times as probable."
+ENTROPY = (
+    "The unigram entropy of a language is the score of a model that knows how frequent each token is and "
+    "nothing else. A model within 1 nat of it still is on this plateau, where a difference between arms says "
+    "nothing about interference."
+)
+WORLD = (
+    "The languages are made by a generator. A world is an instrument: it shows that the machinery works and "
+    "how large an effect is where the truth is known. It is no evidence about real languages."
+)
+ONE_RUN = (
+    "Each arm was trained once. Another seed gives slightly different figures, and one run cannot say how "
+    "different: repeat with several seeds before you rely on a small difference."
+)
+
+
+def section(document: Document) -> Section:
+    """Always there."""
+    trained = any(arm.scores for arm in document.arms)
+    said = [
+        NAT if trained else "",
+        ENTROPY if trained else "",
+        _identity(document) if trained else "",
+        WORLD if document.part.part("world") else "",
+        ONE_RUN if trained else "",
+    ]
+    notes = tuple(str(note) for note in document.part.sequence("notes"))
+    return Section(
+        "reading",
+        "How to read this page",
+        "What the figures say, and what they do not.",
+        "Quote a figure together with its command and versions, which are below.",
+        (Points((*(sentence for sentence in said if sentence), *notes)),),
+    )
+
+
+def _identity(document: Document) -> str:
+    """The confound of an arm that is not told the language."""
+    number = len(document.languages)
+    if number < 2 or not any(arm.name.startswith("shared") or arm.name == "dense" for arm in document.arms):
+        return ""
+    most = fixed(math.log(number))
+    return (
+        "An arm without a pack per language is not told which language it reads, unless it has a language "
+        f"embedding. Knowing it can be worth up to ln {number} = {most} nats, so not all of "
+        "a difference between arms has to be interference."
+    )
