@@ -1,0 +1,1 @@
+"""Side-by-side measurements, interleaved: this engine against transformers and against itself."""

@@ -1,0 +1,113 @@
+"""The CPU suite: what this engine costs beside ``transformers``, more languages, one shared module."""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from polymod.bench.peers import Ours, bench_config, differences, ragged_batch, twins
+from polymod.bench.timing import interleaved, ratio
+from polymod.data.loader import BatchPlan, TrainLoader
+from polymod.data.masking import Masking
+from polymod.model.heads import MaskedLM, initialise
+
+Case = dict[str, Any]
+
+
+def beside_transformers(vocab_size: int, rounds: int) -> Case:
+    """Real tokens per second over those of ``transformers``; the same loss and gradients."""
+    config = bench_config("modular", num_languages=8, vocab_size=vocab_size)
+    batch = ragged_batch(config)
+    ours, theirs = twins(config, batch)
+    loss_difference, gradient_difference = differences(ours, theirs)
+    seconds = interleaved({"ours": ours.step, "theirs": theirs.step}, rounds)
+    padding = 1 - batch.num_tokens / (len(batch.lengths) * max(batch.lengths))
+    rates = {
+        f"{side}_tokens_per_second": batch.num_tokens / statistics.median(s) for side, s in seconds.items()
+    }
+    return {
+        "ratio": ratio(seconds["theirs"], seconds["ours"]),
+        "loss_difference": loss_difference,
+        "gradient_difference": gradient_difference,
+        "padding": padding,
+        **rates,
+    }
+
+
+def installed(rounds: int) -> Case:
+    """Step time with 1,000 installed languages over 8, of which 8 are in the batch."""
+    few, many = (_ours("modular", num_languages=count) for count in (8, 1000))
+    seconds = interleaved({"few": few.step, "many": many.step}, rounds)
+    return {"ratio": ratio(seconds["many"], seconds["few"])}
+
+
+def modularity_tax(rounds: int) -> Case:
+    """Step time of a batch in eight languages over that of the shared arm, which does the same arithmetic."""
+    modular, shared = (_ours(arm, num_languages=8) for arm in ("modular", "shared"))
+    seconds = interleaved({"modular": modular.step, "shared": shared.step}, rounds)
+    return {"ratio": ratio(seconds["modular"], seconds["shared"])}
+
+
+def loader(rounds: int) -> Case:
+    """Tokens per second of packing and masking on one core, from memory-mapped shards of eight languages."""
+    block, batch_tokens, vocab = 512, 2**17, 250_002
+    with tempfile.TemporaryDirectory() as folder:
+        tokens = _MappedTokens(Path(folder), vocab)
+        masking = Masking(vocab - 1, (0, 1, 2, 3, vocab - 1), vocab)
+        plan = BatchPlan(block, batch_tokens, 2**15, 0.7, 0)
+        train = TrainLoader(tokens, tokens.tags, masking, plan, bos_id=0)
+        rates, fill = [], 0
+        for step in range(rounds + 1):
+            started = time.perf_counter()
+            batch = train.at(step * 1000)
+            rates.append(batch_tokens / (time.perf_counter() - started))
+            fill = sum(micro.num_tokens for micro in batch.micro)
+    rates = rates[1:]
+    spread = {"median": statistics.median(rates), "min": min(rates), "max": max(rates), "rounds": len(rates)}
+    return {"tokens_per_second": spread["median"], "spread": spread, "fill": fill / batch_tokens}
+
+
+CASES: dict[str, Callable[[int], Case]] = {
+    "transformers_v32k": lambda rounds: beside_transformers(32_000, rounds),
+    "transformers_v250k": lambda rounds: beside_transformers(250_002, rounds),
+    "installed_1000_over_8": installed,
+    "modularity_tax": modularity_tax,
+    "loader": loader,
+}
+
+
+class _MappedTokens:
+    """Random tokens in one memory-mapped file per language."""
+
+    def __init__(self, folder: Path, vocab: int, num_languages: int = 8, size: int = 2**20) -> None:
+        generator = np.random.default_rng(0)
+        self.tags = tuple(f"qaa-x-{index:04d}" for index in range(num_languages))
+        self._size = size
+        for tag in self.tags:
+            generator.integers(4, vocab - 1, size, dtype=np.uint32).tofile(folder / tag)
+        self._maps = {tag: np.memmap(folder / tag, dtype=np.uint32, mode="r") for tag in self.tags}
+
+    def num_tokens(self, tag: str, split: str) -> int:
+        return self._size
+
+    def take(self, tag: str, split: str, starts_B: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
+        return self._maps[tag][starts_B[:, None] + np.arange(length)]
+
+
+def _ours(arm: str, *, num_languages: int) -> Ours:
+    config = bench_config(arm, num_languages=num_languages, vocab_size=32_000)
+    model = MaskedLM(config)
+    initialise(model, seed=0)
+    return Ours(model.train(), ragged_batch(config))
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    return {"torch": torch.__version__, "threads": torch.get_num_threads()}
