@@ -1,0 +1,1 @@
+"""One file per command: a config class, ``main(config) -> document`` and ``show(document)``."""

@@ -1,0 +1,54 @@
+"""``polymod bench``: this engine beside ``transformers``' X-MOD, on the same weights and batch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from polymod.config import CommandConfig, Names
+from polymod.errors import UserError
+from polymod.progress import bars, stderr
+
+
+class Config(CommandConfig):
+    """Ratios of runs that took turns: absolute times of a shared machine mean little. The ratios beside
+    transformers are of real tokens per second, ours over theirs; the other ratios are of step times.
+    """
+
+    suite: Literal["cpu"] = Field("cpu", description="which measurements")
+    cases: Names = Field((), description="names of cases; all of the suite if left out")
+    rounds: int = Field(7, ge=5, description="rounds in which the contenders take turns")
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Run the cases of a suite."""
+    from polymod.bench.cpu import CASES, machine
+
+    unknown = [name for name in config.cases if name not in CASES]
+    if unknown:
+        raise UserError(f"no case is named {unknown[0]!r}", fix=f"cases: {', '.join(CASES)}")
+    names = config.cases or tuple(CASES)
+    results = {}
+    with bars("cases", stderr()) as group:
+        group.add("bench", total=len(names))
+        for done, name in enumerate(names):
+            group.at("bench", done, note=name)
+            results[name] = CASES[name](config.rounds)
+        group.at("bench", len(names))
+        group.remove("bench")
+    return {"suite": config.suite, "machine": machine(), "cases": results}
+
+
+def show(document: dict[str, Any]) -> None:
+    """One line per case."""
+    print(f"{'case':<24} {'median':>8} {'min':>8} {'max':>8}  {'':<40}")
+    for name, case in document["cases"].items():
+        spread = case.get("ratio") or {key: value / 1e6 for key, value in case["spread"].items()}
+        unit = "times" if "ratio" in case else "million tokens/s"
+        numbers = f"{spread['median']:8.2f} {spread['min']:8.2f} {spread['max']:8.2f}  {unit}"
+        proof = ""
+        if "loss_difference" in case:
+            loss, gradient = case["loss_difference"], case["gradient_difference"]
+            proof = f"  loss differs by {loss:.0e}, gradients by {gradient:.0e}"
+        print(f"{name:<24} {numbers}{proof}")

@@ -1,0 +1,162 @@
+"""``polymod plan``: parameters, memory, disk, time and epochs per language, before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from polymod.commands import pretrain
+from polymod.config import CommandConfig, Names, Tree
+from polymod.model.config import Architecture, Arm, ModelConfig
+from polymod.train.config import MixtureOptions, ModelOptions, TrainOptions
+
+H200_SUSTAINED = 0.4 * 989e12  # FLOP/s: 40 % of the data sheet, the target of docs/design/001-model.md
+MOST_EPOCHS = 4  # beyond these, repeated text teaches little
+
+
+class Config(CommandConfig):
+    """Takes the options of pretrain, or its config file. Without --data, say how many languages and how large
+    a vocabulary; with it, the epochs of every language are shown.
+    """
+
+    data: Path | None = Field(None, description="folder that prepare wrote")
+    out: Path | None = Field(None, description="run folder; not used")
+    arm: Arm = Field("modular", description="a pack per language, one pack for all, or no pack")
+    languages: Names = Field((), description="languages to train on")
+    num_languages: int = Field(0, ge=0, le=10_000, description="so many languages, instead of naming them")
+    vocab_size: int = Field(250_002, gt=300, description="rows of the vocabulary, if there is no --data")
+    flops: float = Field(0, ge=0, description="sustained FLOP/s of the device; 0: measure this machine")
+    update: str = Field("joint", description="how a step is made")
+    model: ModelOptions = ModelOptions()
+    train: TrainOptions = TrainOptions()
+    mixture: MixtureOptions = MixtureOptions()
+
+    @classmethod
+    def preset(cls, given: Tree) -> tuple[str, Tree]:
+        """Sizes and training defaults of ``--model.preset``."""
+        return pretrain.Config.preset(given)
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Count; nothing is built."""
+    from polymod.model.flops import flops_per_token, parameters
+    from polymod.train.memory import checkpoint_bytes, memory
+
+    tokens, vocab_size = _data(config)
+    sizes = config.model.model_dump(exclude={"preset", "language_embedding"})
+    model = ModelConfig(
+        architecture=Architecture(**sizes),
+        arm=config.arm,
+        language_embedding=config.model.language_embedding,
+        languages=tuple(tokens),
+        vocab_size=vocab_size,
+        mask_id=vocab_size - 1,
+    )
+    flops = flops_per_token(model, config.train.block_tokens, config.train.mask_probability)
+    seen = config.train.steps * config.train.batch_tokens
+    here = config.flops or measure_flops()
+    languages = _languages(config, tokens)
+    return {
+        "preset": config.model.preset,
+        "arm": config.arm,
+        "num_languages": len(tokens),
+        "parameters": parameters(model),
+        "memory": memory(model, config.train),
+        "memory_bf16": memory(model, config.train, element=2),
+        "disk": {"checkpoint": checkpoint_bytes(model), "kept": config.train.keep * checkpoint_bytes(model)},
+        "tokens": seen,
+        "flops": {"per_token": flops, "total": flops["total"] * seen},
+        "time": {
+            "device": {"flops_per_second": here, "seconds": flops["total"] * seen / here},
+            "h200": {"flops_per_second": H200_SUSTAINED, "seconds": flops["total"] * seen / H200_SUSTAINED},
+        },
+        "languages": languages,
+        "warnings": _warnings(config, languages),
+    }
+
+
+def measure_flops(size: int = 1024, seconds: float = 0.3) -> float:
+    """FLOP/s that this machine reaches in training: what its matrix products do, less what the rest costs."""
+    import time
+
+    import torch
+
+    a = torch.randn(size, size)
+    best, started = float("inf"), time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        begun = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - begun)
+    return 0.5 * 2 * size**3 / best  # half of the peak: measured in docs/results/speed.md
+
+
+def _data(config: Config) -> tuple[dict[str, int], int]:
+    """Training tokens by language (0 if unknown) and vocabulary."""
+    from polymod.languages import canonical_all
+
+    if config.data is not None:
+        from polymod.text.shards import Shards
+
+        shards = Shards.open(config.data, languages=canonical_all(config.languages) or None, verify=False)
+        return {tag: shards.num_tokens(tag, "train") for tag in shards.tags}, shards.vocabulary.size
+    tags = canonical_all(config.languages) or tuple(
+        f"qaa-x-{i:05d}" for i in range(config.num_languages or 1)
+    )
+    return dict.fromkeys(tags, 0), config.vocab_size
+
+
+def _languages(config: Config, tokens: dict[str, int]) -> dict[str, Any]:
+    from polymod.data.mixture import shares
+
+    if config.data is None:
+        return {}
+    seen = config.train.steps * config.train.batch_tokens
+    share_of = shares(tokens, config.mixture.alpha)
+    return {
+        tag: {"tokens": count, "share": share_of[tag], "epochs": share_of[tag] * seen / max(1, count)}
+        for tag, count in tokens.items()
+    }
+
+
+def _warnings(config: Config, languages: dict[str, Any]) -> list[str]:
+    often = sorted(
+        (tag for tag, entry in languages.items() if entry["epochs"] > MOST_EPOCHS),
+        key=lambda tag: -languages[tag]["epochs"],
+    )
+    if not often:
+        return []
+    named = ", ".join(f"{tag} {languages[tag]['epochs']:.0f}" for tag in often[:8])
+    fix = "raise --mixture.alpha, lower --train.steps or add text"
+    return [f"{len(often)} languages are seen more than {MOST_EPOCHS} times ({named}): {fix}"]
+
+
+def show(document: dict[str, Any]) -> None:
+    """The same for people."""
+    p, m = document["parameters"], document["memory"]
+    print(f"{document['preset']}, {document['arm']} arm, {document['num_languages']:,} languages")
+    parts = ", ".join(f"{part} {p[part] / 1e6:,.1f}" for part in ("embeddings", "body", "head", "packs"))
+    print(f"parameters  {p['total'] / 1e6:,.1f} M: {parts}; a pack {p['pack'] / 1e6:,.2f}")
+    named = ", ".join(f"{part} {m[part] / 1e9:.2f}" for part in m if part != "total")
+    print(f"memory      {m['total'] / 1e9:.2f} GB: {named}")
+    print(f"            {document['memory_bf16']['total'] / 1e9:.2f} GB with activations in bf16")
+    disk = document["disk"]
+    print(f"disk        {disk['checkpoint'] / 1e9:.2f} GB a checkpoint, {disk['kept'] / 1e9:.2f} GB in all")
+    print(f"tokens      {document['tokens'] / 1e6:,.0f} M, {document['flops']['total']:.2e} FLOPs")
+    for label, entry in (("here", document["time"]["device"]), ("one H200", document["time"]["h200"])):
+        rate = f"at {entry['flops_per_second'] / 1e9:,.0f} GFLOP/s"
+        print(f"time        {_duration(entry['seconds'])} {label} {rate} (estimate)")
+    for tag, entry in document["languages"].items():
+        print(
+            f"  {tag:<16} {entry['tokens']:>14,} tokens {entry['share']:7.2%} {entry['epochs']:8.2f} epochs"
+        )
+    for warning in document["warnings"]:
+        print(f"warning: {warning}")
+
+
+def _duration(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:,.1f} {unit}"
+    return f"{seconds:.0f} seconds"

@@ -1,0 +1,121 @@
+"""``polymod pretrain``: from token shards to a trained encoder, one arm at a time."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from polymod.config import CommandConfig, Names, Tree
+from polymod.model.config import Architecture, Arm, ModelConfig
+from polymod.progress import bars, stderr
+from polymod.train.config import MixtureOptions, ModelOptions, TrainOptions, preset_values
+
+if TYPE_CHECKING:
+    from polymod.text.shards import Shards
+
+DEFAULT_PRESET = "modern-tiny"
+# What may change between one start of a run and the next.
+FREE = (
+    *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
+    *("train.score_tokens", "train.tensorboard", "train.micro_tokens"),
+)
+
+
+class Config(CommandConfig):
+    """The same command on the same --out goes on where it stopped. --model.preset sets the sizes of the model
+    and the options of training together; each of them can be set on its own besides.
+    """
+
+    data: Path = Field(description="folder that prepare wrote")
+    out: Path = Field(description="run folder")
+    arm: Arm = Field("modular", description="a pack per language, one pack for all, or no pack")
+    languages: Names = Field((), description="languages to train on; all of the data if left out")
+    update: Literal["joint"] = Field("joint", description="how a step is made")
+    model: ModelOptions = ModelOptions()
+    train: TrainOptions = TrainOptions()
+    mixture: MixtureOptions = MixtureOptions()
+
+    @classmethod
+    def preset(cls, given: Tree) -> tuple[str, Tree]:
+        """Sizes and training defaults of ``--model.preset``."""
+        section = given.get("model")
+        name = str(section.get("preset", DEFAULT_PRESET)) if isinstance(section, dict) else DEFAULT_PRESET
+        values = preset_values(name)
+        return name, {**values, "model": {"preset": name, **values.get("model", {})}}
+
+    def model_config_for(self, shards: Shards) -> ModelConfig:
+        """The model that this run trains on these shards."""
+        sizes = self.model.model_dump(exclude={"preset", "language_embedding"})
+        v = shards.vocabulary
+        return ModelConfig(
+            architecture=Architecture(**sizes),
+            arm=self.arm,
+            language_embedding=self.model.language_embedding,
+            languages=shards.tags,
+            vocab_size=v.size,
+            bos_id=v.bos_id,
+            pad_id=v.pad_id,
+            eos_id=v.eos_id,
+            mask_id=v.mask_id,
+        )
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Train until ``train.steps``; resume if the run was begun before."""
+    from polymod.files import require_space, sha256
+    from polymod.languages import canonical_all
+    from polymod.text.shards import Shards
+    from polymod.train.checkpoint import newest, restore, size_of
+    from polymod.train.joint import joint
+    from polymod.train.log import RunLog
+    from polymod.train.loop import TrainState, fit
+    from polymod.train.optim import build_optimizer
+    from polymod.train.pretraining import Pretraining
+    from polymod.train.run import device_and_dtype, keep_tokenizer, opened
+
+    started, console = time.monotonic(), stderr()
+    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
+    job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture)
+    identity = {
+        "data": shards.fingerprint,
+        "tokenizer": sha256(shards.tokenizer_path),
+        "languages": list(shards.tags),
+    }
+    with opened(config.out, config, identity=identity, free=FREE):
+        keep_tokenizer(shards.tokenizer_path, config.out)
+        model = job.new_model().to(device)
+        state = TrainState(model, build_optimizer(model, config.train))
+        saved, complaints = newest(config.out)
+        for complaint in complaints:
+            console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
+        if saved is not None:
+            restore(state, saved)
+            done = state.step >= config.train.steps
+            console.print(
+                "this run is finished" if done else f"going on at step {state.step:,}", markup=False
+            )
+        require_space(config.out, int(2.2 * size_of(model)))
+        if state.step < config.train.steps:
+            with (
+                bars("steps", console) as group,
+                RunLog(config.out, group, config.train, since=state.step) as log,
+            ):
+                jobs = job.jobs(config.out, log, facts={"identity": identity}, console=console)
+                update, until = joint(config.train, device, dtype), config.train.steps
+                fit(
+                    state, update, job.loader.at, until=until, seed=config.train.seed, log=log.step, jobs=jobs
+                )
+        valid = job.score(state.model)
+    return {"run": str(config.out), "step": state.step, "seconds": time.monotonic() - started, "valid": valid}
+
+
+def show(document: dict[str, Any]) -> None:
+    """The losses that the run ends with."""
+    from polymod.commands.score import show as show_scores
+
+    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s")
+    show_scores(document["valid"])
