@@ -1,13 +1,15 @@
-"""Train several variants of one run and print a table: ``python benchmarks/sweep.py VARIANTS.yaml DATA OUT``.
+"""Train several variants of one run: ``python benchmarks/sweep.py VARIANTS.yaml DATA OUT [JOBS]``.
 
 VARIANTS.yaml maps a name to the options of ``polymod pretrain``; the key ``all`` holds options of every
-variant. Runs are one after the other, resumable, and skipped when they are finished.
+variant. JOBS runs go on at a time (1 by default; set OMP_NUM_THREADS to match). They are resumable, and
+skipped when they are finished. Prints one table.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from polymod.config import flatten
@@ -42,18 +44,27 @@ def train(name: str, options: dict[str, object], data: Path, out: Path) -> dict[
 
 
 def main() -> None:
-    file, data, out = map(Path, sys.argv[1:])
+    file, data, out = map(Path, sys.argv[1:4])
+    jobs = int(sys.argv[4]) if len(sys.argv) > 4 else 1
     variants, _ = parse_yaml(file.read_text(encoding="utf-8"), where=str(file))
     common = variants.pop("all", {})
     print("| variant | options | tokens | valid loss | below unigram | minutes |")
     print("|---|---|---|---|---|---|")
-    for name, options in variants.items():
-        result = train(name, flatten(common) | flatten(options), data, out)
-        shown = " ".join(f"{key} {value}" for key, value in flatten(options).items())
-        below = result["entropy"] - result["loss"]
-        minutes = f"{result['seconds'] / 60:.1f}"
-        numbers = f"{result['tokens'] / 1e6:.1f} M | {result['loss']:.3f} | {below:.3f} | {minutes}"
-        print(f"| {name} | {shown} | {numbers} |", flush=True)
+    with ThreadPoolExecutor(jobs) as pool:
+        results = pool.map(
+            lambda name: train(name, flatten(common) | flatten(variants[name]), data, out), variants
+        )
+        for name, result in zip(variants, results, strict=True):
+            print(row(name, flatten(variants[name]), result), flush=True)
+
+
+def row(name: str, options: dict[str, object], result: dict[str, float]) -> str:
+    """One line of the table."""
+    shown = " ".join(f"{key} {value}" for key, value in options.items())
+    below = result["entropy"] - result["loss"]
+    minutes = f"{result['seconds'] / 60:.1f}"
+    numbers = f"{result['tokens'] / 1e6:.1f} M | {result['loss']:.3f} | {below:.3f} | {minutes}"
+    return f"| {name} | {shown} | {numbers} |"
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from typing import Any
 
 import typer
 
-from polymod.errors import Failure, UserError
+from polymod.errors import Failure, UserError, printable
 
 COMMANDS = {
     "demo": "The whole story on a built-in world, with a report.",
@@ -115,7 +115,7 @@ def _tell(error: BaseException) -> int:
             fault = "this is a fault in polymod; --debug shows where"
             code, said = 1, f"error: {type(error).__name__}: {error}\n  {fault}"
     with suppress(OSError):  # nobody may be reading
-        print(_printable(said), file=sys.stderr, end="\n" if said else "")
+        print(printable(said), file=sys.stderr, end="\n" if said else "")
     return code
 
 
@@ -212,14 +212,6 @@ def _positional(config_class: Any, words: Sequence[str]) -> list[tuple[str, str]
     if last_is_list and len(words) >= len(names):
         pairs[-1] = (names[-1], ",".join(words[len(names) - 1 :]))
     return pairs
-
-
-def _printable(text: str) -> str:
-    """Text with terminal escapes, bidi and other control characters made visible."""
-    return "".join(
-        char if char == "\n" or char.isprintable() else char.encode("unicode_escape").decode()
-        for char in text
-    )
 
 
 def main() -> None:

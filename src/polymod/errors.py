@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def printable(text: str, keep: str = "\n") -> str:
+    """Text with control, bidi and unassigned characters as escapes (``\\u202e``); ``keep`` stays."""
+    return "".join(
+        char if char.isprintable() or char in keep else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
 class UserError(ValueError):
     """The user's input is wrong (exit code 2).
 

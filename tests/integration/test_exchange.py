@@ -83,7 +83,6 @@ def test_export_then_import_gives_the_same_scores(runs, data, tmp_path, kind, ca
         assert scores[0][tag]["loss"] == pytest.approx(scores[1][tag]["loss"], abs=1e-5)
 
 
-@pytest.mark.slow
 def test_an_exported_xmod_needs_transformers_only(runs, tmp_path):
     assert execute("export", [str(runs["xmod"]), "--out", str(tmp_path / "hub")]) == 0
     script = """

@@ -86,7 +86,6 @@ def test_what_does_not_change_the_result_may_change(data, straight):
     assert pretrain(data, straight, "--train.log-every", "5", "--train.micro-tokens", "64") == 0
 
 
-@pytest.mark.slow
 def test_killed_again_and_again_it_ends_bit_identical(data, straight, tmp_path):
     run, kills = tmp_path / "killed", 0
     for attempt in range(60):
@@ -109,7 +108,6 @@ def test_killed_again_and_again_it_ends_bit_identical(data, straight, tmp_path):
     assert chains[0] == chains[1]
 
 
-@pytest.mark.slow
 def test_sigterm_saves_the_step_and_exits_75(data, straight, tmp_path):
     run = tmp_path / "stopped"
     process = subprocess.Popen(

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from markupsafe import Markup, escape
 
+from polymod.errors import printable
+
 LONGEST_TEXT = 2000  # characters of one text; a page is no place for more
 _AS_THEY_ARE = "\n\N{NO-BREAK SPACE}"  # of those that Python calls not printable
 
 
 def visible(text: str, most: int = LONGEST_TEXT) -> str:
-    """Text with control, bidi and unassigned characters as escapes (``\\u202e``), cut to ``most`` of them."""
+    """Text with its hidden characters made visible, cut to ``most`` of them."""
     if len(text) > most:
         text = f"{text[:most]}… ({len(text) - most:,} more characters)"
-    return "".join(
-        char if char.isprintable() or char in _AS_THEY_ARE else char.encode("unicode_escape").decode()
-        for char in text
-    )
+    return printable(text, keep=_AS_THEY_ARE)
 
 
 def short(text: str, most: int) -> str:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from polymod.errors import printable
 from polymod.text.inventory import Source
 from polymod.text.normalise import CONTROL, normalise
 from polymod.text.records import (
@@ -105,7 +106,7 @@ def filtered(stream: Iterable[Record], max_characters: int) -> Iterator[Record]:
 def quarantine_entry(source: Source, record: Record) -> bytes:
     """One JSON line about a bad record: where, why, and a short excerpt without control characters."""
     start = record.text or record.data[: 4 * EXCERPT].decode("utf-8", "backslashreplace")
-    excerpt = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start[:EXCERPT])
+    excerpt = printable(start[:EXCERPT], keep="")
     entry = {
         "file": source.name.encode("utf-8", "backslashreplace").decode(),
         "line": record.line,

@@ -65,7 +65,7 @@ _TINY = {
     "batch_tokens": 2048,
     "micro_tokens": 2048,
     "block_tokens": 128,
-    "steps": 6000,
+    "steps": 3000,
     "learning_rate": 2e-3,
 }
 _SMALL = {
