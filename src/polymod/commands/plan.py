@@ -140,7 +140,8 @@ def show(document: dict[str, Any]) -> None:
     print(f"parameters  {p['total'] / 1e6:,.1f} M: {parts}; a pack {p['pack'] / 1e6:,.2f}")
     named = ", ".join(f"{part} {m[part] / 1e9:.2f}" for part in m if part != "total")
     print(f"memory      {m['total'] / 1e9:.2f} GB: {named}")
-    print(f"            {document['memory_bf16']['total'] / 1e9:.2f} GB with activations in bf16")
+    bf16 = f"{document['memory_bf16']['total'] / 1e9:.2f} GB with activations in bf16"
+    print(f"            {bf16}; Python and its libraries add about 0.5 GB")
     disk = document["disk"]
     print(f"disk        {disk['checkpoint'] / 1e9:.2f} GB a checkpoint, {disk['kept'] / 1e9:.2f} GB in all")
     print(f"tokens      {document['tokens'] / 1e6:,.0f} M, {document['flops']['total']:.2e} FLOPs")

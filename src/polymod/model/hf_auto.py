@@ -69,9 +69,9 @@ class PolymodPreTrainedModel(PreTrainedModel):
         return [self.config.default_language] * count
 
 
-def _unpack(rows_N: Tensor, places_N: Tensor, shape: tuple[int, int]) -> Tensor:
-    padded = rows_N.new_zeros(shape[0] * shape[1], rows_N.shape[-1]).index_copy(0, places_N, rows_N)
-    return padded.view(*shape, -1)
+def _unpack(rows_N: Tensor, places_N: Tensor, ids_ST: Tensor) -> Tensor:
+    padded = rows_N.new_zeros(ids_ST.numel(), rows_N.shape[-1]).index_copy(0, places_N, rows_N)
+    return padded.view(*ids_ST.shape, -1)
 
 
 class PolymodModel(PolymodPreTrainedModel):
@@ -98,8 +98,7 @@ class PolymodModel(PolymodPreTrainedModel):
     ) -> BaseModelOutput:
         """Last hidden states, (S, T, D)."""
         batch, places_N = self._pack(input_ids, attention_mask, lang_ids)
-        shape = (input_ids.shape[0], input_ids.shape[1])
-        states = [_unpack(state, places_N, shape) for state in self.encoder.hidden_states(batch)]
+        states = [_unpack(state, places_N, input_ids) for state in self.encoder.hidden_states(batch)]
         return BaseModelOutput(
             last_hidden_state=states[-1], hidden_states=tuple(states) if output_hidden_states else None
         )
@@ -129,14 +128,15 @@ class PolymodForMaskedLM(PolymodPreTrainedModel):
     ) -> MaskedLMOutput:
         """Logits (S, T, V), and the mean loss where ``labels`` are not -100."""
         batch, places_N = self._pack(input_ids, attention_mask, lang_ids)
-        shape = (input_ids.shape[0], input_ids.shape[1])
         states = self.encoder.hidden_states(batch)
         logits_NV = F.linear(self.head(states[-1]), self.encoder.embeddings.tokens.weight, self.head.bias)
         loss = None
         if labels is not None:
             loss = F.cross_entropy(logits_NV.float(), labels.reshape(-1)[places_N])
-        hidden = tuple(_unpack(state, places_N, shape) for state in states) if output_hidden_states else None
-        return MaskedLMOutput(loss=loss, logits=_unpack(logits_NV, places_N, shape), hidden_states=hidden)
+        hidden = (
+            tuple(_unpack(state, places_N, input_ids) for state in states) if output_hidden_states else None
+        )
+        return MaskedLMOutput(loss=loss, logits=_unpack(logits_NV, places_N, input_ids), hidden_states=hidden)
 
 
 AutoModel.register(PolymodConfig, PolymodModel, exist_ok=True)
