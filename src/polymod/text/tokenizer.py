@@ -63,7 +63,8 @@ class Vocabulary:
         rows = largest + 1 if size is None else size
         if largest >= rows:
             what = f"the tokenizer has ids up to {largest:,}, which do not fit into {rows:,} rows"
-            raise UserError(what, fix=f"give --vocab-size {largest + 1} or another tokenizer")
+            fix = f"give a smaller tokenizer, or {largest + 1} rows (prepare's --vocab-size)"
+            raise UserError(what, fix=fix)
         if len(set(ids.values())) != largest + 1:
             missing = largest + 1 - len(set(ids.values()))
             raise UserError(f"the ids of the tokenizer have gaps: {missing:,} below {largest:,} are not used")
