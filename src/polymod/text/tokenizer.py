@@ -63,7 +63,7 @@ class Vocabulary:
         rows = largest + 1 if size is None else size
         if largest >= rows:
             what = f"the tokenizer has ids up to {largest:,}, which do not fit into {rows:,} rows"
-            fix = f"give a smaller tokenizer, or {largest + 1} rows (prepare's --vocab-size)"
+            fix = f"give a smaller tokenizer; prepare also takes --vocab-size {largest + 1}"
             raise UserError(what, fix=fix)
         if len(set(ids.values())) != largest + 1:
             missing = largest + 1 - len(set(ids.values()))
