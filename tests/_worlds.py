@@ -167,6 +167,21 @@ def _claimed_attribute(clause: Clause) -> tuple[str, str] | None:
     return _attribute(clause) if clause.verb == "be" else None
 
 
+def fits(clause: Clause, asked: Clause) -> bool:
+    """Whether a clause says what a question takes for granted; of two nouns, one may be the more general."""
+    if clause.verb != asked.verb or clause.negated or clause.predicate:
+        return False
+    known = [name for name in ("agent", "patient", "place") if name != asked.asked and getattr(asked, name)]
+    return all(_same(getattr(clause, name), getattr(asked, name)) for name in known)
+
+
+def _same(one: Mention | None, other: Mention | None) -> bool:
+    if one is None or other is None or one.pronoun:
+        return False
+    bare = [mention._replace(adjective="", owner="") for mention in (one, other)]
+    return _is(*bare) or _is(*bare[::-1])
+
+
 def spearman(one: Sequence[float], other: Sequence[float]) -> float:
     """Rank correlation of values without ties."""
     ranks = [np.argsort(np.argsort(np.asarray(values))) for values in (one, other)]

@@ -7,14 +7,24 @@ from typing import NamedTuple
 
 from polymod.worlds import names
 from polymod.worlds.chance import Chance, Ranked
-from polymod.worlds.concepts import CLASS_OF, DESCRIBED, GOODS, NOUNS, PLACES, QUALITIES, QUANTITIES
+from polymod.worlds.concepts import (
+    CLASS_OF,
+    DESCRIBED,
+    GOODS,
+    HYPERNYMS,
+    NOUNS,
+    PLACES,
+    QUALITIES,
+    QUANTITIES,
+)
+from polymod.worlds.meaning import PEOPLE
 from polymod.worlds.notation import USUAL
 
 NAMED = 0.75  # share of persons who have a name
 SURNAMED = 0.4  # share of those who have a surname too
 COUNTED = 0.15  # share of things that come in numbers
 OWNED = 0.35  # share of buildings and furniture that belong to a person with a name
-PEOPLE = frozenset({"role", "kin"})
+TRIES = 4  # at a noun that no other entity of the story has; a house may be the only one that fits
 _COUNTABLE = frozenset({"fruit", "container", "clothing", "writing", "treasure", "bird", "beast", "tool"})
 _OWNABLE = frozenset({"building", "furniture", "vehicle"})
 _CLASSES = {kind: Ranked(nouns) for kind, nouns in NOUNS.items()}
@@ -41,13 +51,13 @@ class Entity(NamedTuple):
 
 
 class Cast:
-    """The entities of one story, made when they are first needed; no two bear the same name."""
+    """The entities of one story, made when they are first needed; no two have names that sound alike."""
 
     def __init__(self, chance: Chance, restrictions: Mapping[str, str]) -> None:
         self._chance = chance
         self._restrictions = restrictions
         self._entities: dict[str, Entity] = {}
-        self._names: set[str] = set()
+        self._words: set[str] = set()  # of the names
 
     def __getitem__(self, slot: str) -> Entity:
         entity = self._entities.get(slot)
@@ -61,12 +71,24 @@ class Cast:
         self._entities = {slot: self[slot]}
         self._restrictions = restrictions
 
+    def is_only(self, entity: Entity) -> bool:
+        """Whether nothing else in the story would be meant by its more general word."""
+        others = [other for other in self._entities.values() if other is not entity and not other.name]
+        return HYPERNYMS.get(entity.kind) not in {HYPERNYMS.get(other.kind) for other in others}
+
+    def _reserved(self) -> set[str]:
+        """Nouns that a slot must have."""
+        return {restriction for restriction in self._restrictions.values() if restriction in CLASS_OF}
+
     def _create(self, restriction: str) -> Entity:
         """An entity that fits a restriction in the notation of ``notation.py``."""
         chance = self._chance
         if restriction == "town":
             return Entity("town", name=self._name("t"))
+        known = {entity.noun for entity in self._entities.values()} | self._reserved()
         noun = self._noun(restriction)
+        for _ in range(TRIES):
+            noun = self._noun(restriction) if noun in known else noun
         kind = CLASS_OF[noun]
         quality = chance.pick(QUALITIES[chance.pick(DESCRIBED[kind])])
         if kind in PEOPLE:
@@ -91,8 +113,9 @@ class Cast:
         return _CLASSES[noun].pick(chance) if noun in _CLASSES else noun
 
     def _quantity(self) -> str:
+        """A word, or a number that is no hour and no year."""
         return (
-            self._chance.pick(QUANTITIES) if self._chance.random() < 0.6 else str(2 + self._chance.below(18))
+            self._chance.pick(QUANTITIES) if self._chance.random() < 0.6 else str(25 + self._chance.below(75))
         )
 
     def _owner(self) -> str:
@@ -103,6 +126,6 @@ class Cast:
     def _name(self, kind: str) -> str:
         while True:
             name = names.RANKED[kind].pick(self._chance)
-            if name not in self._names:
-                self._names.add(name)
+            if names.SOUNDS_LIKE[name] not in self._words:
+                self._words.add(names.SOUNDS_LIKE[name])
                 return name

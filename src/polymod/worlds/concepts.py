@@ -138,10 +138,11 @@ CONVERSES = (  # the verb, its converse, and the adposition of the third partici
     ("give", "to", "receive", "from"),
     ("lead", "", "follow", ""),
 )
-# Pairs of which the first may be the same word as the second; only the context tells which it is.
+# Pairs of which the first may be the same word as the second; only the context tells which it is. No verb is
+# paired with what it is done to, for that would read like a word that was written twice.
 CONVERSIONS = (
-    *(("read", "book"), ("feed", "meal"), ("write", "letter"), ("lead", "road"), ("ride", "cart")),
-    *(("wash", "river"), ("work", "tool"), ("hide", "basket"), ("gladly", "glad"), ("quickly", "light")),
+    *(("read", "coin"), ("feed", "meal"), ("write", "shirt"), ("lead", "road"), ("ride", "cow")),
+    *(("wash", "hat"), ("work", "tool"), ("hide", "needle"), ("gladly", "glad"), ("slowly", "tired")),
 )
 OPPOSITES = (("love", "hate"), ("remember", "forget"), ("open", "close"), ("praise", "blame"))
 ADPOSITIONS = ("in", "to", "from", "with", "on", "under", "near", "behind", "of", "for", "at")
@@ -151,7 +152,7 @@ QUANTITIES = ("two", "three", "many")
 LINKS = ("and", "then", "but", "because", "so")
 QUESTIONS = ("who", "what", "where", "when")
 # Function words that some types of language have: he, she and it are one word where there is no gender.
-PARTICLES = ("be", "not", "the", "he", "she", "it", "plural", "past", "question")
+PARTICLES = ("be", "not", "the", "he", "she", "it", "they", "plural", "past", "question")
 # Words that nearly every language takes over as they are, in Latin letters and without endings.
 INTERNATIONAL = _words("""
 merchant doctor singer soldier guest mango bread cake soup coffee tea lamp knife bag box coat belt boat train

@@ -53,9 +53,8 @@ def _lexicon(language: Language) -> dict[str, int]:
     inherited, *later = language.lineage.nodes
     sources = [language.words[gloss].origin.rpartition("/")[0] for _, gloss in CONCEPTS]
     found = {
-        "concepts": len(CONCEPTS),
         "inherited": sources.count(inherited),
         "replaced": sum(source in later for source in sources),
         "international": sources.count("world"),
     }
-    return found | {"borrowed": len(CONCEPTS) - sum(found.values()) + len(CONCEPTS)}
+    return {"concepts": len(CONCEPTS), **found, "borrowed": len(CONCEPTS) - sum(found.values())}

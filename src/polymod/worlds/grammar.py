@@ -64,6 +64,8 @@ class Grammar:
     def _clause(self, clause: Clause, pieces: list[Piece]) -> None:
         asked, typology, phrases = clause.asked, self._type, self._phrases
         agent = phrases.noun(clause.agent, self._agent_case(clause))
+        verb = phrases.verb(clause.verb, clause.past, clause.negated, agent.concord)
+        dropped = clause.agent.pronoun and typology["pronouns"] == "dropped" and verb.forms
         if asked:
             self._open_question(clause, pieces)
         for part in self._order:
@@ -71,10 +73,9 @@ class Grammar:
                 if typology["question_word"] != "first":
                     pieces.append((asked, self._question(clause)))
             elif part == "agent":
-                if not clause.agent.pronoun or typology["pronouns"] == "kept":
+                if not dropped:
                     pieces.append((part, agent))
             elif part == "verb":
-                verb = phrases.verb(clause.verb, clause.past, clause.negated, agent.concord)
                 if verb.forms:
                     pieces.append((part, verb))
             elif part == "patient":

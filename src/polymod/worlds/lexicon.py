@@ -16,9 +16,7 @@ from polymod.worlds.script import area
 
 CHANGES = (0, 1, 1, 2)  # sound changes at each node of a line
 REPLACED = (0.0, 0.06, 0.04, 0.08)  # chance that a word is replaced by a new one at each node
-BORROWED = (
-    0.18  # chance that a word comes from a neighbouring family or from the travelling words of the area
-)
+BORROWED = 0.18  # chance that a word comes from a neighbouring family, or is one that travels in the area
 ALONE = 0.3  # share of the loans that a language does not have in common with its branch
 FROM_DONOR = 0.5  # share of the loans that come from one neighbour
 INHERITS_INTERNATIONAL = 0.15  # chance that a language has a word of its own for an international one

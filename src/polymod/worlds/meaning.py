@@ -77,6 +77,12 @@ class Clause(NamedTuple):
     link: str = ""
 
     @property
+    def mentions(self) -> list[Mention]:
+        """Every participant."""
+        found = [self.agent, *([self.patient] if self.patient else [])]
+        return found + [mention for _, mention in self.obliques]
+
+    @property
     def place(self) -> Mention | None:
         """Where it happens, if that is said."""
         return next((mention for word, mention in self.obliques if word in PLACE_WORDS), None)

@@ -23,20 +23,30 @@ INTERNATIONAL = frozenset(
 )
 
 
-def name_book(seed: int) -> dict[str, str]:
-    """Phonemes of every name."""
-    chance = Chance("names", seed)
-    book: dict[str, str] = {}
-    taken: set[str] = set()
+def _homonyms() -> dict[str, str]:
+    """For every name the one whose word it is: its own, or that of a name of another kind."""
+    chance, found = Chance("homonyms"), dict[str, str]()
     for kind, ids in IDS.items():
         lenders = [name for other in SHARED.get(kind, "") for name in IDS[other]]
         for name in ids:
+            found[name] = name
             same_sort = [lender for lender in lenders if (lender in INTERNATIONAL) == (name in INTERNATIONAL)]
             if same_sort and chance.random() < SHARE:
                 lender = chance.pick(same_sort)
                 lenders.remove(lender)
-                book[name] = book[lender]
-                continue
-            book[name] = UNIVERSAL.word(chance, 2 + (chance.random() < 0.4), taken)
-            taken.add(book[name])
-    return book
+                found[name] = found[lender]
+    return found
+
+
+SOUNDS_LIKE = _homonyms()  # the same in every world, so that a story can do without homonyms
+
+
+def name_book(seed: int) -> dict[str, str]:
+    """Phonemes of every name."""
+    chance = Chance("names", seed)
+    words: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in dict.fromkeys(SOUNDS_LIKE.values()):
+        words[name] = UNIVERSAL.word(chance, 2 + (chance.random() < 0.4), taken)
+        taken.add(words[name])
+    return {name: words[SOUNDS_LIKE[name]] for name in ALL}

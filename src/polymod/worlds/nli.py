@@ -32,7 +32,7 @@ CONTEXT = 0.4  # share of premises with a second sentence that has nothing to do
 EVENTS, PLACES = (
     0.7,
     0.15,
-)  # share of hypotheses on what happens, on where somebody is; the rest: what something is like
+)  # hypotheses on what happens, on where somebody is; the rest: on what things are like
 TAKEN = 0.4  # chance that a clause of a story that would do is taken
 _OPPOSITE = {verb: other for pair in OPPOSITES for verb, other in (pair, pair[::-1])}
 _PLACES = (*NOUNS["outdoors"], *NOUNS["building"])
@@ -88,13 +88,13 @@ def _event(chance: Chance) -> Claims:
     if not patient.name:
         details["quality"] = chance.pick(QUALITIES[chance.pick(DESCRIBED[CLASS_OF[patient.noun]])])
     if not base.obliques:
-        details["place"] = chance.pick(_PLACES)
+        details["place"] = chance.pick([place for place in _PLACES if place != patient.noun])
     order = chance.sample(tuple(details), len(details))
     shown = order[: 1 + (len(order) > 2 and chance.random() < 0.4)]
     claimed = _general(base) if chance.random() < GENERAL else base
     same, broad = _with(claimed, details, shown), _with(claimed, details, shown[1:])
     narrow = _with(base, details, order[: len(shown) + 1])
-    changed = _changed(base, chance) if claimed is base else base._replace(agent=_another(base.agent, chance))
+    changed = _changed(base, chance) if claimed is base else _by_another(base, chance)
     other = _with(changed, details, shown)
     imply, exclude = [narrow], [_not(broad), _not(same)]
     if narrow.converse:
@@ -109,12 +109,12 @@ def _place(chance: Chance) -> Claims:
     clause, _ = _told(chance)
     here, there = (("in", Mention(place)) for place in chance.sample(_PLACES, 2))
     base = Clause("be", clause.agent.bare, None, (here,), past=clause.past)
-    companion = ("with", _another(clause.agent.bare, chance))
+    companion = ("with", _another(base.agent, base, chance))
     timed, accompanied = base._replace(time=chance.pick(TIMES)), base._replace(obliques=(here, companion))
     same = timed if chance.random() < 0.5 else accompanied
     narrow = timed._replace(obliques=(here, companion))
     elsewhere = same._replace(obliques=(there, *same.obliques[1:]))
-    other = same._replace(agent=_another(same.agent, chance))
+    other = _by_another(same, chance)
     exclude = (elsewhere, elsewhere, _not(base), _not(same))
     return Claims(same, (narrow,), exclude, (base, _not(narrow), other, _not(elsewhere)))
 
@@ -131,7 +131,7 @@ def _quality(chance: Chance) -> Claims:
     same = Clause("be", thing, predicate=quality, past=clause.past)
     by_the_way = clause._replace(agent=clause.agent.bare, patient=thing._replace(adjective=quality), link="")
     otherwise = by_the_way._replace(patient=thing._replace(adjective=excluded))
-    different = _another(thing, chance)
+    different = _another(thing, by_the_way, chance)
     exclude = (otherwise, same._replace(predicate=excluded), _not(same))
     unlike, silent = same._replace(agent=different), by_the_way._replace(patient=thing)
     aside = by_the_way._replace(patient=different._replace(adjective=quality))
@@ -185,16 +185,22 @@ def _with(clause: Clause, details: dict[str, str], shown: list[str]) -> Clause:
 def _changed(clause: Clause, chance: Chance) -> Clause:
     """The same done by another person, or to another thing."""
     if chance.random() < 0.5 or not clause.patient:
-        return clause._replace(agent=_another(clause.agent, chance))
-    return clause._replace(patient=_another(clause.patient, chance))
+        return _by_another(clause, chance)
+    return clause._replace(patient=_another(clause.patient, clause, chance))
 
 
-def _another(mention: Mention, chance: Chance) -> Mention:
-    """Another participant of the same kind."""
+def _by_another(clause: Clause, chance: Chance) -> Clause:
+    return clause._replace(agent=_another(clause.agent, clause, chance))
+
+
+def _another(mention: Mention, clause: Clause, chance: Chance) -> Mention:
+    """Another participant of the same kind, who is not in the clause yet."""
     if mention.name:
-        others = [name for name in names.IDS[mention.name[0]] if name != mention.name]
+        words = {names.SOUNDS_LIKE[one.name] for one in clause.mentions if one.name}
+        others = [name for name in names.IDS[mention.name[0]] if names.SOUNDS_LIKE[name] not in words]
         return mention._replace(name=chance.pick(others))
-    others = [noun for noun in NOUNS[CLASS_OF[mention.noun]] if noun != mention.noun]
+    nouns = {one.noun for one in clause.mentions}
+    others = [noun for noun in NOUNS[CLASS_OF[mention.noun]] if noun not in nouns]
     return mention._replace(noun=chance.pick(others))
 
 

@@ -9,7 +9,7 @@ A schema is a title line with its cast, then one line per step:
 ``A be +glad`` / ``O be +own`` / ``A be +role``
     a predicate: an adjective, the quality that the story gave to O, the role of A.
 ``B ask A: O be in ?P`` / ``A answer: O be in P``
-    speech, in the present tense; ``?`` marks the slot that is asked for.
+    speech, in the present tense; ``?`` marks the place that is asked for.
 ``60% step`` / ``one | other``
     a step that is told with that chance; alternatives.
 
@@ -45,6 +45,11 @@ class ClausePlan(NamedTuple):
     obliques: tuple[tuple[str, str], ...]
     predicate: str
     asked: str
+
+    @property
+    def slots(self) -> list[str]:
+        """Every participant."""
+        return [self.agent, *([self.patient] if self.patient else []), *[slot for _, slot in self.obliques]]
 
 
 class Step(NamedTuple):

@@ -102,10 +102,10 @@ class Phrases:
         if mention.adjective:
             adjective = self.adjective(mention.adjective, concord).forms
             forms = _beside(forms, adjective, typology["adjective"])
-        if mention.noun and not mention.name and mention.definite and typology["article"] == "before":
-            forms = [*self.adjective("the", concord, "DET").forms, *forms]
         if mention.quantity:
             forms = _beside(forms, (self._plain(mention.quantity, "NUM"),), typology["numeral"])
+        if mention.noun and not mention.name and mention.definite and typology["article"] == "before":
+            forms = [*self.adjective("the", concord, "DET").forms, *forms]
         if mention.owner:
             forms = _beside(forms, self._owner(mention.owner), typology["genitive"])
         return phrase(forms, concord)
@@ -116,7 +116,9 @@ class Phrases:
         return self.language.gender(mention.noun or TYPES[mention.name[0]])
 
     def _pronoun(self, mention: Mention, gender: int, case: str) -> Form:
-        if self.typology["gender"] != "none":
+        if mention.quantity:
+            concept = "they"
+        elif self.typology["gender"] != "none":
             concept = ("she", "he", "it")[gender]
         else:
             concept = "he" if mention.sex else "it"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from polymod.worlds.chance import Chance
+from polymod.worlds.concepts import CLASS_OF, HYPERNYMS
 from polymod.worlds.grammar import Grammar
 from polymod.worlds.meaning import PLACE_WORDS, Clause, Mention, Sentence
 from polymod.worlds.story import Story
@@ -116,4 +117,11 @@ def _may_be(one: Mention | None, other: Mention | None) -> bool:
     """Whether two mentions may mean the same."""
     if one is None or other is None or one.pronoun or other.pronoun:
         return True
-    return one.name == other.name if one.name and other.name else one.noun == other.noun
+    if one.name and other.name:
+        return one.name == other.name
+    return bool(_nouns(one) & _nouns(other))
+
+
+def _nouns(mention: Mention) -> set[str]:
+    """What a thing without a name may be called: its noun, and the more general one."""
+    return {mention.noun, HYPERNYMS.get(CLASS_OF.get(mention.noun, ""), mention.noun)}

@@ -39,8 +39,8 @@ A ride in O with B | A follow B to U
 60% O be +own
 then A arrive in U
 A meet C in U
-C ask A: A come from ?T
-A answer: A come from T
+C ask A: A live in ?T
+A answer: A live in T
 50% A be +tired, so A sleep in Q
 
 work O=goods:A P=place:A

@@ -21,10 +21,10 @@ _MANNERS = Ranked(MANNERS)
 # Verbs of which one does not say in which manner.
 _STATES = frozenset({"have", "love", "hate", "want", "need", "know", "remember", "forget", "fear", "live"})
 _INTRODUCTIONS = (
-    ClausePlan("", "A", False, "be", "", (), "role", ""),
-    ClausePlan("", "A", False, "live", "", (("in", "T"),), "", ""),
-    ClausePlan("", "A", False, "come", "", (("from", "T"),), "", ""),
-    ClausePlan("", "A", False, "work", "", (("for", "G"),), "", ""),
+    (ClausePlan("", "A", False, "be", "", (), "role", ""),),
+    (ClausePlan("", "A", False, "live", "", (("in", "T"),), "", ""),),
+    (ClausePlan("", "A", False, "come", "", (("from", "T"),), "", ""),),
+    (ClausePlan("", "A", False, "work", "", (("for", "G"),), "", ""),),
 )
 
 
@@ -37,6 +37,7 @@ class Story:
         self._schema = chance.pick(SCHEMAS)
         self._cast = Cast(chance, self._schema.cast)
         self._told: set[str] = set()
+        self._said: set[tuple[ClausePlan, ...]] = set()
         self._last_agent = ""
         self._place: Entity | None = None
         self._past = chance.random() < PAST
@@ -45,7 +46,7 @@ class Story:
         """Introduction and steps of the schema."""
         chance = self._chance
         if chance.random() < INTRODUCED and self._cast["A"].name:
-            self._sentence((chance.pick(_INTRODUCTIONS),))
+            self._sentence(chance.pick(_INTRODUCTIONS))
         for step in self._schema.steps:
             if step.chance == 1.0 or chance.random() < step.chance:
                 self._sentence(chance.pick(step.sentences))
@@ -56,10 +57,14 @@ class Story:
         self._schema = self._chance.pick(SCHEMAS)
         self._cast.keep("A", self._schema.cast)
         self._told &= {"A"}
+        self._said &= set(_INTRODUCTIONS)
         self._place = None
         return self.tell()
 
     def _sentence(self, plans: tuple[ClausePlan, ...]) -> None:
+        if plans in self._said:  # an introduction may be a step as well
+            return
+        self._said.add(plans)
         speech, clauses = False, []
         for plan in plans:
             speech = speech or plan.link == ":"
@@ -72,9 +77,11 @@ class Story:
 
     def _clause(self, plan: ClausePlan, speech: bool) -> Clause:
         chance = self._chance
-        agent = self._mention(plan.agent, plan.agent == self._last_agent)
-        patient = self._mention(plan.patient) if plan.patient else None
-        obliques = tuple([(word, self._mention(slot)) for word, slot in plan.obliques])
+        present = [self._cast[slot] for slot in plan.slots]
+        owners = {entity.name for entity in present}  # whose things need no owner here
+        agent = self._mention(plan.agent, owners, resumed=plan.agent == self._last_agent)
+        patient = self._mention(plan.patient, owners) if plan.patient else None
+        obliques = tuple([(word, self._mention(slot, owners)) for word, slot in plan.obliques])
         predicate, time, manner = plan.predicate, "", ""
         if predicate:
             predicate, agent = self._predicate(plan, agent)
@@ -82,7 +89,7 @@ class Story:
             time = self._time() if chance.random() < TIMED else ""
             if plan.verb not in _STATES:
                 manner = _MANNERS.pick(chance) if chance.random() < IN_MANNER else ""
-                if self._place and not obliques and chance.random() < PLACED:
+                if self._place and self._place not in present and not obliques and chance.random() < PLACED:
                     obliques = (("in", self._known(self._place)),)
         for word, slot in plan.obliques:
             if word in ("in", "to"):
@@ -108,11 +115,11 @@ class Story:
             return _TIMES.pick(self._chance)
         return str(1900 + self._chance.below(120)) if kind < 0.8 else str(1 + self._chance.below(24))
 
-    def _mention(self, slot: str, resumed: bool = False) -> Mention:
+    def _mention(self, slot: str, owners: set[str], resumed: bool = False) -> Mention:
         entity = self._cast[slot]
         if slot not in self._told:
             self._told.add(slot)
-            return self._first(entity)
+            return self._first(entity, "" if entity.owner in owners else entity.owner)
         if resumed and not (entity.name and not entity.sex) and self._chance.random() < RESUMED:
             return Mention(entity.noun, sex=entity.sex, quantity=entity.quantity, pronoun=True)
         return self._known(entity)
@@ -122,18 +129,16 @@ class Story:
         if entity.name:
             return Mention(name=entity.name, sex=entity.sex)
         noun = entity.noun
-        if chance.random() < GENERAL:
+        if chance.random() < GENERAL and self._cast.is_only(entity):
             noun = HYPERNYMS.get(entity.kind, noun)
         adjective = entity.quality if chance.random() < DESCRIBED_LATER else ""
         return Mention(noun, sex=entity.sex, adjective=adjective, quantity=entity.quantity)
 
-    def _first(self, entity: Entity) -> Mention:
+    def _first(self, entity: Entity, owner: str) -> Mention:
         chance = self._chance
         if entity.name:
             apposed = entity.kind == "firm" or (entity.sex and chance.random() < 0.3)
             return Mention(entity.noun if apposed else "", entity.name, entity.surname, entity.sex)
         adjective = entity.quality if chance.random() < DESCRIBED_FIRST else ""
         definite = bool(entity.owner)
-        return Mention(
-            entity.noun, "", "", entity.sex, adjective, entity.quantity, entity.owner, definite=definite
-        )
+        return Mention(entity.noun, "", "", entity.sex, adjective, entity.quantity, owner, definite)

@@ -55,8 +55,4 @@ def say_text(grammar: Grammar, sentence: Sentence) -> dict[str, Any]:
 
 def _mentions(sentence: Sentence) -> list[Mention]:
     """Every participant of every clause."""
-    found = []
-    for clause in sentence:
-        found += [clause.agent, *([clause.patient] if clause.patient else [])]
-        found += [mention for _, mention in clause.obliques]
-    return found
+    return [mention for clause in sentence for mention in clause.mentions]
