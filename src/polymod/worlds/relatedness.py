@@ -51,8 +51,11 @@ def cosines(counts: Sequence[Counter[str]]) -> Matrix:
     table_LG = np.zeros((len(counts), len(columns)), dtype=np.float32)
     for row, count in enumerate(counts):
         table_LG[row, [columns[ngram] for ngram in count]] = list(count.values())
-    table_LG /= np.linalg.norm(table_LG, axis=1, keepdims=True)
-    return np.clip((table_LG @ table_LG.T).astype(np.float64), 0.0, 1.0)
+    # Sums of whole numbers below 2**24: the same on every machine.
+    products_LL = (table_LG @ table_LG.T).astype(np.float64)
+    norms_L = np.sqrt(np.diag(products_LL))
+    cosines_LL: Matrix = products_LL / np.outer(norms_L, norms_L)
+    return cosines_LL.clip(0.0, 1.0)
 
 
 def _agreement(languages: Sequence[Language], traits: Callable[[Language], list[str]]) -> Matrix:

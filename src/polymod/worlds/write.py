@@ -62,7 +62,7 @@ def _write_text(world: World, job: Job) -> Generator[int, None, dict[str, int]]:
             file.write(f"{text}\n")
             documents, sentences, words = documents + 1, sentences + count, words + text.count(" ") + 1
             characters += len(text)
-            yield count
+            yield min(count, job.sentences - sentences + count)
             if sentences >= job.sentences:
                 break
     return {"documents": documents, "sentences": sentences, "words": words, "characters": characters}

@@ -15,10 +15,12 @@ from _toys import run
 from _worlds import anchors, digest, everything, spearman, words_of
 from polymod.languages import canonical
 from polymod.worlds import TASKS, World
+from polymod.worlds.cast import Cast
 from polymod.worlds.chance import Chance
 from polymod.worlds.document import document
 from polymod.worlds.lineage import Lineage, lineages
 from polymod.worlds.meaning import PLACE_WORDS
+from polymod.worlds.names import SOUNDS_LIKE
 from polymod.worlds.phonology import CONSONANTS, VOWELS
 from polymod.worlds.relatedness import cosines, ngrams
 from polymod.worlds.schemas import SCHEMAS
@@ -141,6 +143,18 @@ def test_scripts_can_be_read_back(script: str) -> None:
     assert len({spell(word, script) for word in words}) == len(words)
     names = {unicodedata.name(letter).split()[0] for word in words for letter in spell(word, script)}
     assert names == {SCRIPT_NAMES[script]}
+
+
+def test_the_cast_of_a_story_can_be_told_apart() -> None:
+    alike = 0
+    for number in range(200):
+        cast = Cast(Chance("cast", number), {"P": "school", "D": "doctor"})
+        entities = [cast[slot] for slot in "ABCDPQTUXY"]
+        words = [SOUNDS_LIKE[name] for entity in entities for name in (entity.name, entity.surname) if name]
+        nouns = [entity.noun for entity in entities if entity.noun]
+        assert len(set(words)) == len(words)
+        alike += len(set(nouns)) < len(nouns)
+    assert alike <= 4, "chance may hit upon the same noun again and again, but hardly ever"
 
 
 def test_stories_ask_for_places() -> None:
