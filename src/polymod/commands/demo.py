@@ -65,7 +65,7 @@ def _world(config: Config) -> dict[str, Any]:
 
     folder = config.out / "world"
     options = config.model_dump(include={"languages", "families", "seed", "sentences"})
-    world.main(world.Config(out=folder, **options))
+    world.main(world.Config(out=folder, train_examples=500, test_examples=100, **options))
     facts = read_json(folder / "world.json")
     return {"seed": config.seed, "languages": facts["languages"], "relatedness": facts["relatedness"]}
 
