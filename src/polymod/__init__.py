@@ -1,4 +1,4 @@
-"""Train, grow, transfer and diagnose modular multilingual encoders. See README.md."""
+"""Train modular multilingual encoders. See README.md."""
 
 from polymod.registration import register
 

@@ -39,7 +39,7 @@ COMMANDS = {
 STOPPED = "stopped; the same command goes on where this one ended"
 
 app = typer.Typer(
-    help="Train, grow, transfer and diagnose modular multilingual encoders.",
+    help="Train modular multilingual encoders: a module per language, everything else shared.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -145,7 +145,8 @@ def _execute(name: str, words: Sequence[str]) -> None:
     given = [*_positional(module.Config, rest), *options]
     resolved = config.load(module.Config, Path(files[0]) if files else None, given)
     if "print-config" in switches:
-        print("\n".join(resolved.lines()))
+        tree = resolved.value.model_dump(mode="json")
+        print(json.dumps({"schema": 1, **tree}) if "json" in switches else "\n".join(resolved.lines()))
         return
     try:
         with redirect_stdout(sys.stderr):  # stdout is for the document, whatever a library prints
@@ -207,7 +208,7 @@ def _positional(config_class: Any, words: Sequence[str]) -> list[tuple[str, str]
     last_is_list = names and str(config_class.model_fields[names[-1]].annotation).startswith("tuple")
     if len(words) > len(names) and not last_is_list:
         what = f"unexpected argument {words[len(names)]!r}"
-        raise UserError(what, fix="options are written --name value; see --help")
+        raise UserError(what, fix="options are --name value, lists have no spaces (en,de); see --help")
     pairs = list(zip(names, words, strict=False))
     if last_is_list and len(words) >= len(names):
         pairs[-1] = (names[-1], ",".join(words[len(names) - 1 :]))

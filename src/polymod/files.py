@@ -93,7 +93,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         try:
             yield temporary
             fault("written", path)
+            mode = temporary.stat().st_mode & 0o666  # as the umask has it; safetensors allows the owner only
             for file in sorted(temporary.rglob("*")):
+                if file.is_file():
+                    file.chmod(mode)
                 _sync_folder(file) if file.is_dir() else _sync_file(file)
             _sync_folder(temporary)
             fault("synced", path)

@@ -104,8 +104,8 @@ def canonical_all(codes: Iterable[str], *, where: str = "") -> tuple[str, ...]:
     return tuple(seen)
 
 
-def resolve(code: str, installed: Sequence[str], *, where: str = "") -> str:
-    """The installed tag that ``code`` means.
+def resolve(code: str, installed: Sequence[str], *, where: str = "", place: str = "installed") -> str:
+    """The installed tag that ``code`` means; ``place`` says what "installed" is called (``"in the data"``).
 
     Raises:
         LanguageError: the code is unknown, or its language is not installed (the message lists them).
@@ -117,8 +117,8 @@ def resolve(code: str, installed: Sequence[str], *, where: str = "") -> str:
     listed = ", ".join(sorted(installed)[:40]) + (
         f" and {len(installed) - 40} more" if len(installed) > 40 else ""
     )
-    fix = (f"nearest: {', '.join(near)}; " if near else "") + f"installed languages: {listed or 'none'}"
-    raise LanguageError(f"language {describe(tag)} is not installed", where=where, fix=fix)
+    fix = (f"nearest: {', '.join(near)}; " if near else "") + f"languages {place}: {listed or 'none'}"
+    raise LanguageError(f"language {describe(tag)} is not {place}", where=where, fix=fix)
 
 
 def name(tag: str) -> str | None:

@@ -64,7 +64,7 @@ class Bars:
         task = self._ids.pop(name)
         if not self._console.is_terminal and not quiet:
             self._line(
-                name, self._live.tasks[self._live.task_ids.index(task)].completed, note or "done", task=task
+                name, self._live.tasks[self._live.task_ids.index(task)].completed, note or "done", ended=task
             )
         self._live.remove_task(task)
 
@@ -72,12 +72,16 @@ class Bars:
         """A line above the bars."""
         self._live.console.print(text, markup=False)
 
-    def _line(self, name: str, done: float, note: str, task: TaskID | None = None) -> None:
-        index = self._live.task_ids.index(task if task is not None else self._ids[name])
+    def _line(self, name: str, done: float, note: str, ended: TaskID | None = None) -> None:
+        index = self._live.task_ids.index(ended if ended is not None else self._ids[name])
         total = self._live.tasks[index].total or 0
         started, before = self._started[name]
         rate = (done - before) / max(time.monotonic() - started, 1e-9)
-        left = f", {max(total - done, 0) / rate:,.0f} s left" if rate > 0 and done < total else ""
+        left = (
+            f", {max(total - done, 0) / rate:,.0f} s left"
+            if rate > 0 and done < total and ended is None
+            else ""
+        )
         self.print(f"{name}: {done:,.0f} of {total:,.0f} {self._unit}{left}{'  ' + note if note else ''}")
 
     def __enter__(self) -> Bars:

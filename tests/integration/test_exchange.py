@@ -71,8 +71,12 @@ def test_export_then_import_gives_the_same_scores(runs, data, tmp_path, kind, ca
     assert execute("export", [str(runs[kind]), "--out", str(tmp_path / "hub"), "--json"]) == 0
     exported = document(capsys)
     assert max(exported["hidden_difference"], exported["logits_difference"]) <= 1e-5
+    assert execute("export", [str(runs[kind]), "--out", str(tmp_path / "hub"), "--json"]) == 0
+    assert document(capsys) == {**exported, "finished_before": True}
     assert execute("verify", [str(tmp_path / "hub")]) == 0
     assert execute("import", [str(tmp_path / "hub"), "--out", str(tmp_path / "run")]) == 0
+    assert execute("import", [str(tmp_path / "hub"), "--out", str(tmp_path / "run"), "--json"]) == 0
+    assert "finished_before" in capsys.readouterr().out
     scores = []
     for run in (runs[kind], tmp_path / "run"):
         capsys.readouterr()
@@ -115,6 +119,31 @@ def test_a_slim_export_keeps_some_languages_unchanged(runs, tmp_path, capsys):
     with torch.no_grad():
         a, b = whole(ids, lang_ids=torch.full((2,), index)).logits, slim(ids).logits
     assert torch.equal(a, b)
+
+
+def test_what_exists_and_is_something_else_is_refused(runs, tmp_path, capsys):
+    out = tmp_path / "hub"
+    assert execute("export", [str(runs["xmod"]), "--out", str(out)]) == 0
+    assert execute("export", [str(runs["xmod"]), "--out", str(out), "--languages", "to"]) == 2
+    assert execute("import", [str(out), "--out", str(runs["xmod"])]) == 2
+    assert "is no import of this" in capsys.readouterr().err
+    (out / "config.json").write_text("{}")
+    assert execute("export", [str(runs["xmod"]), "--out", str(out)]) == 2
+
+
+def test_an_imported_run_cannot_be_trained_on_and_says_so(runs, data, tmp_path, capsys):
+    assert execute("export", [str(runs["xmod"]), "--out", str(tmp_path / "hub")]) == 0
+    assert execute("import", [str(tmp_path / "hub"), "--out", str(tmp_path / "run")]) == 0
+    assert pretrain(data, tmp_path / "run") == 2
+    assert "imported model" in capsys.readouterr().err
+
+
+def test_others_may_read_what_is_written(runs, tmp_path):
+    assert execute("export", [str(runs["xmod"]), "--out", str(tmp_path / "hub")]) == 0
+    (tmp_path / "plain").write_text("")
+    wanted = (tmp_path / "plain").stat().st_mode
+    written = [path for path in (*runs["xmod"].rglob("*"), *(tmp_path / "hub").iterdir()) if path.is_file()]
+    assert {path.stat().st_mode for path in written} == {wanted}
 
 
 def test_export_refuses_a_folder_that_exists_and_leaves_nothing_half(runs, tmp_path, capsys, monkeypatch):

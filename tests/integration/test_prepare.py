@@ -1,5 +1,6 @@
 """``prepare`` and ``check-data`` as commands: results, going on after anything, wrong input, findings."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -229,6 +230,19 @@ def test_too_many_bad_lines_are_refused_and_listed(tmp_path, capsys):
     assert str(listed) in told
     assert len(listed.read_text().splitlines()) == 11
     assert prepare(text, tmp_path / "data", "--max-bad", "0.04") == 0
+
+
+def test_an_archive_that_ends_early_is_refused_however_few_lines_are_bad(tmp_path, capsys):
+    text = write_texts(tmp_path / "text", {"en": sentences(300)})
+    whole = gzip.compress((text / "en.txt").read_bytes())
+    (text / "en.txt").unlink()
+    (text / "en.txt.gz").write_bytes(whole[: len(whole) // 2])
+    told = refusal(capsys, text, tmp_path / "data", "--max-bad", "0.5")
+    assert "damaged or truncated archive: 1" in told
+    assert "copy it again" in told
+    assert execute("check-data", [str(text)]) == 1
+    (text / "en.txt.gz").write_bytes(whole)
+    assert execute("check-data", [str(text)]) == 0
 
 
 def test_a_vocabulary_that_does_not_fit_can_be_changed_in_the_same_folder(text, tmp_path, capsys):

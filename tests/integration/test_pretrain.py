@@ -15,7 +15,7 @@ import pytest
 from safetensors import safe_open
 
 from polymod.cli import execute
-from polymod.train.log import read_metrics
+from polymod.train.log import read_metrics, training_seconds
 
 from .conftest import SMALL_MODEL, TAGS, pretrain
 
@@ -131,6 +131,14 @@ def test_sigterm_saves_the_step_and_exits_75(data, straight, tmp_path):
     assert hashes(run, 24) == hashes(straight, 24)
 
 
+def test_the_time_of_a_run_is_that_of_all_its_starts(data, straight, capsys):
+    assert pretrain(data, straight, "--json") == 0
+    seconds = json.loads(capsys.readouterr().out)["seconds"]
+    lines = [line for line in read_metrics(straight) if line["kind"] == "train"]
+    assert 0 < seconds <= lines[-1]["seconds"] * 1.01
+    assert seconds == pytest.approx(training_seconds(straight))
+
+
 def test_two_processes_cannot_train_in_one_folder(data, straight):
     from polymod.files import locked
 
@@ -192,7 +200,7 @@ def test_every_arm_trains_on_the_same_data(data, straight, tmp_path, arm):
 WRONG = {
     "an unknown language": (["--languages", "jp"], "did you mean 'ja'"),
     "a language twice": (["--languages", "to,ton"], "both the language 'to'"),
-    "a language that is not there": (["--languages", "en"], "not installed"),
+    "a language that is not there": (["--languages", "en"], "not in the data"),
     "a misspelt key": (["--train.stepz", "3"], "--train.steps"),
     "a preset that is none": (["--model.preset", "huge"], "modern-tiny"),
     "blocks beyond the positions": (["--model.max-length", "16"], "blocks of 32 tokens"),

@@ -158,6 +158,9 @@ def test_help_and_print_config_do_not_run_the_command(toy: Callable[..., Ran]) -
         assert (done.returncode, done.stderr) == (0, ""), words
         assert "limit" in done.stdout
     assert toy(never, "--print-config").returncode == 2, "a config that is not valid cannot be shown"
+    shown = json.loads(toy(never, "p", "--print-config", "--json").stdout)
+    assert shown["schema"] == 1
+    assert "limit" in shown
 
 
 def test_a_wrong_option_is_refused_before_the_command_runs(toy: Callable[..., Ran]) -> None:

@@ -78,6 +78,16 @@ def test_the_end_is_told_unless_quiet(clock: list[float]) -> None:
     assert text.getvalue() == "en: 3 of 3 lines  3 kept\n"
 
 
+def test_what_was_stopped_is_not_called_done_and_has_no_time_left(clock: list[float]) -> None:
+    out, text = console()
+    with bars("lines", out) as group:
+        group.add("en", total=9)
+        clock[0] += 1
+        group.at("en", 3)
+        group.remove("en", note="stopped")
+    assert text.getvalue() == "en: 3 of 9 lines  stopped\n"
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_names_notes_and_units_are_not_markup(terminal: bool) -> None:
     out, text = console(terminal)

@@ -1,4 +1,4 @@
-"""Interleaved timing. Machines are noisy: only ratios of runs that took turns are worth writing down."""
+"""Timing. Machines are noisy: only ratios of runs that took turns are worth writing down."""
 
 from __future__ import annotations
 
@@ -22,6 +22,19 @@ def interleaved(contenders: Mapping[str, Callable[[], object]], rounds: int) -> 
             if turn > 0:
                 seconds[name].append(time.perf_counter() - started)
     return seconds
+
+
+def training_flops(size: int = 1024, seconds: float = 0.3) -> float:
+    """FLOP/s that this machine reaches in training: what its matrix products do, less what the rest costs."""
+    import torch
+
+    a = torch.randn(size, size)
+    best, started = float("inf"), time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        begun = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - begun)
+    return 0.5 * 2 * size**3 / best  # half of the peak: measured in docs/results/speed.md
 
 
 def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> dict[str, Any]:

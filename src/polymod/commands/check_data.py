@@ -65,6 +65,8 @@ def show(document: dict[str, Any]) -> None:
         table.add_row(*cells.values())
     console = Console(highlight=False, width=100)
     console.print(table)
+    if not document["findings"]:
+        console.print("nothing to complain of")
     for level in ("fail", "warn"):
         found = [finding for finding in document["findings"] if finding["level"] == level]
         for finding in found[:MOST_SHOWN]:

@@ -4,6 +4,7 @@ done.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,7 @@ from polymod.errors import UserError
 
 
 class Config(CommandConfig):
-    """Reads safetensors only and runs no code of the directory. The run can be scored, grown, fine-tuned and
-    exported.
-    """
+    """Reads safetensors only and runs no code of the directory. The run can be scored and exported."""
 
     arguments = ("source",)
     source: str = Field(description="directory, or a Hub id such as facebook/xmod-base")
@@ -34,25 +33,16 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.train.optim import build_optimizer
     from polymod.train.run import RECORD, TOKENIZER, versions
 
-    if config.out.exists():
-        raise UserError("the folder exists", where=str(config.out), fix="give another --out or remove it")
     folder, revision = _directory(config.source, config.revision)
+    identity = {"source": config.source, "revision": revision, "files": _fingerprint(folder)}
+    if config.out.exists():
+        return _finished(config.out, identity)
     tokenizer = folder / TOKENIZER
     mask_id = _mask_id(tokenizer, folder) if tokenizer.exists() else None
     model, has_head = hf.read_model(folder, mask_id=mask_id)
     difference = hf.compare(model, folder, has_head=has_head)
     require_space(config.out, int(1.1 * size_of(model)))
-    identity = {"source": config.source, "revision": revision}
-    with atomic_folder(config.out) as run:
-        if tokenizer.exists():
-            (run / TOKENIZER).write_bytes(tokenizer.read_bytes())
-            identity["tokenizer"] = sha256(tokenizer)
-        state = TrainState(model, build_optimizer(model, TrainOptions()))
-        save(state, run, facts={"identity": identity, "versions": versions()}, keep=1)
-        record = {"config": config.model_dump(mode="json"), "identity": identity, "versions": versions()}
-        write_json(run / RECORD, {"schema": 1, **record})
-    return {
-        "run": str(config.out),
+    document = {
         "languages": list(model.config.languages),
         "parameters": sum(p.numel() for p in model.parameters()),
         "head": "imported" if has_head else "new",
@@ -60,6 +50,36 @@ def main(config: Config) -> dict[str, Any]:
         "hidden_difference": difference.hidden,
         "logits_difference": difference.logits,
     }
+    with atomic_folder(config.out) as run:
+        if tokenizer.exists():
+            (run / TOKENIZER).write_bytes(tokenizer.read_bytes())
+            identity["tokenizer"] = sha256(tokenizer)
+        state = TrainState(model, build_optimizer(model, TrainOptions()))
+        save(state, run, facts={"identity": identity, "versions": versions()}, keep=1)
+        record = {"config": config.model_dump(mode="json"), "identity": identity, "versions": versions()}
+        write_json(run / RECORD, {"schema": 1, **record, "imported": document})
+    return {"run": str(config.out), "finished_before": False, **document}
+
+
+def _fingerprint(folder: Path) -> str:
+    """A hash over the files that are read."""
+    from polymod.files import sha256
+
+    paths = (*folder.glob("*.safetensors"), folder / "config.json", folder / "tokenizer.json")
+    hashes = "".join(sha256(path) for path in sorted(paths) if path.is_file())
+    return hashlib.sha256(hashes.encode()).hexdigest()
+
+
+def _finished(out: Path, identity: dict[str, str]) -> dict[str, Any]:
+    """What an earlier import of the same files found, if the folder is one."""
+    from polymod.train.run import found
+
+    record = found(out)[1]
+    before = {key: value for key, value in record["identity"].items() if key != "tokenizer"}
+    if before != identity:
+        what = "the folder exists, and is no import of this"
+        raise UserError(what, where=str(out), fix="give another --out or remove it")
+    return {"run": str(out), "finished_before": True, **record["imported"]}
 
 
 def _directory(source: str, revision: str) -> tuple[Path, str]:
@@ -94,7 +114,9 @@ def _mask_id(tokenizer: Path, folder: Path) -> int:
 
 def show(document: dict[str, Any]) -> None:
     """What was read and how far the two sides are apart."""
-    print(f"{document['run']}: {document['parameters']:,} parameters, {len(document['languages'])} languages")
+    before = "imported before; " if document["finished_before"] else ""
+    counts = f"{document['parameters']:,} parameters, {len(document['languages'])} languages"
+    print(f"{document['run']}: {before}{counts}")
     if document["head"] == "new":
         print("the directory has no masked-LM head: a new one was initialised and must be trained")
     if not document["tokenizer"]:

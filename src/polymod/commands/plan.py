@@ -41,8 +41,9 @@ class Config(CommandConfig):
 
 def main(config: Config) -> dict[str, Any]:
     """Count; nothing is built."""
+    from polymod.bench.timing import training_flops
     from polymod.model.flops import flops_per_token, parameters
-    from polymod.train.memory import checkpoint_bytes, memory
+    from polymod.train.memory import checkpoint_bytes, memory, shortage
 
     tokens, vocab_size = _data(config)
     sizes = config.model.model_dump(exclude={"preset", "language_embedding"})
@@ -56,7 +57,7 @@ def main(config: Config) -> dict[str, Any]:
     )
     flops = flops_per_token(model, config.train.block_tokens, config.train.mask_probability)
     seen = config.train.steps * config.train.batch_tokens
-    here = config.flops or measure_flops()
+    here = config.flops or training_flops()
     languages = _languages(config, tokens)
     return {
         "preset": config.model.preset,
@@ -73,23 +74,8 @@ def main(config: Config) -> dict[str, Any]:
             "h200": {"flops_per_second": H200_SUSTAINED, "seconds": flops["total"] * seen / H200_SUSTAINED},
         },
         "languages": languages,
-        "warnings": _warnings(config, languages),
+        "warnings": [warning for warning in (shortage(model, config.train), *_epochs(languages)) if warning],
     }
-
-
-def measure_flops(size: int = 1024, seconds: float = 0.3) -> float:
-    """FLOP/s that this machine reaches in training: what its matrix products do, less what the rest costs."""
-    import time
-
-    import torch
-
-    a = torch.randn(size, size)
-    best, started = float("inf"), time.perf_counter()
-    while time.perf_counter() - started < seconds:
-        begun = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - begun)
-    return 0.5 * 2 * size**3 / best  # half of the peak: measured in docs/results/speed.md
 
 
 def _data(config: Config) -> tuple[dict[str, int], int]:
@@ -120,7 +106,8 @@ def _languages(config: Config, tokens: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def _warnings(config: Config, languages: dict[str, Any]) -> list[str]:
+def _epochs(languages: dict[str, Any]) -> list[str]:
+    """A warning if languages are repeated too often."""
     often = sorted(
         (tag for tag, entry in languages.items() if entry["epochs"] > MOST_EPOCHS),
         key=lambda tag: -languages[tag]["epochs"],
@@ -128,7 +115,7 @@ def _warnings(config: Config, languages: dict[str, Any]) -> list[str]:
     if not often:
         return []
     named = ", ".join(f"{tag} {languages[tag]['epochs']:.0f}" for tag in often[:8])
-    fix = "raise --mixture.alpha, lower --train.steps or add text"
+    fix = "lower --train.steps, raise --mixture.alpha where they are small, or add text"
     return [f"{len(often)} languages are seen more than {MOST_EPOCHS} times ({named}): {fix}"]
 
 
@@ -157,7 +144,7 @@ def show(document: dict[str, Any]) -> None:
 
 
 def _duration(seconds: float) -> str:
-    for unit, size in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+    for unit, size in (("years", 31_557_600), ("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:,.1f} {unit}"
     return f"{seconds:.0f} seconds"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -70,13 +69,14 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.text.shards import Shards
     from polymod.train.checkpoint import newest, restore, size_of
     from polymod.train.joint import joint
-    from polymod.train.log import RunLog
+    from polymod.train.log import RunLog, training_seconds
     from polymod.train.loop import TrainState, fit
+    from polymod.train.memory import shortage
     from polymod.train.optim import build_optimizer
     from polymod.train.pretraining import Pretraining
     from polymod.train.run import device_and_dtype, keep_tokenizer, opened
 
-    started, console = time.monotonic(), stderr()
+    console = stderr()
     device, dtype = device_and_dtype(config.train.device, config.train.precision)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
     job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture)
@@ -99,6 +99,8 @@ def main(config: Config) -> dict[str, Any]:
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
         require_space(config.out, int(2.2 * size_of(model)))
+        if device.type == "cpu" and (warning := shortage(model.config, config.train)):
+            console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
             with (
                 bars("steps", console) as group,
@@ -110,7 +112,8 @@ def main(config: Config) -> dict[str, Any]:
                     state, update, job.loader.at, until=until, seed=config.train.seed, log=log.step, jobs=jobs
                 )
         valid = job.score(state.model)
-    return {"run": str(config.out), "step": state.step, "seconds": time.monotonic() - started, "valid": valid}
+        seconds = training_seconds(config.out)
+    return {"run": str(config.out), "step": state.step, "seconds": seconds, "valid": valid}
 
 
 def show(document: dict[str, Any]) -> None:

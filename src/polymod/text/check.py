@@ -101,7 +101,7 @@ def check_data(folder: Path, languages: Sequence[str], *, processes: int, bars: 
     """
     document = read_data(folder)
     there = list(document["languages"])
-    tags = [resolve(code, there, where=str(folder)) for code in languages] or there
+    tags = [resolve(code, there, where=str(folder), place="in the data") for code in languages] or there
     bars.add("hashes", 1)
     findings = [Finding("fail", "", problem, "prepare the data again") for problem in files.problems(folder)]
     bars.remove("hashes", quiet=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from polymod.text.records import TOO_LONG
+from polymod.text.records import DAMAGED, NOT_UTF8, TOO_LONG
 from polymod.text.scripts import scripts_of
 
 TOLERATED = 10  # bad lines, however short the corpus
@@ -28,21 +29,39 @@ class Finding:
     fix: str = ""
 
 
-def too_many_bad(bad: int, lines: int, share: float) -> bool:
-    """Whether a corpus has more bad lines than are tolerated."""
-    return bad > max(TOLERATED, share * lines)
+def too_many_bad(bad: Mapping[str, int], lines: int, share: float) -> bool:
+    """Whether a corpus has more bad lines, by reason, than are tolerated; an archive that ends early is."""
+    return DAMAGED in bad or sum(bad.values()) > max(TOLERATED, share * lines)
+
+
+def remedy(bad: Mapping[str, int], lines: int) -> str:
+    """What to do about more bad lines than are tolerated."""
+    if DAMAGED in bad:
+        return "an archive is damaged, and what comes behind the damage is missing: copy it again"
+    mend = "convert the file (iconv -f ENCODING -t UTF-8)" if NOT_UTF8 in bad else "mend the file"
+    share = sum(bad.values()) / lines
+    scale = 10.0 ** (1 - math.floor(math.log10(share)))  # two digits, rounded up
+    return f"{mend}, or accept it with --max-bad {math.ceil(share * scale) / scale:g}"
+
+
+def listed(reasons: Mapping[str, int]) -> str:
+    """Reasons with their counts."""
+    return ", ".join(f"{reason}: {count:,}" for reason, count in sorted(reasons.items())) or "empty"
 
 
 def about_text(tag: str, row: Mapping[str, Any], max_bad: float) -> Iterator[Finding]:
     """Findings about a text corpus, from the row of counts that ``survey`` makes."""
-    bad, lines, documents = sum(row["bad"].values()), row["lines"], row["documents"]
+    bad, lines, documents = row["bad"], row["lines"], row["documents"]
     if bad:
         first = row["first_bad"][0]
         place = f"{first['file']}:{first['line']}: {first['reason']}"
-        message = f"{bad:,} of {lines:,} lines cannot be read; the first is {place}"
+        message = (
+            f"{sum(bad.values()):,} of {lines:,} lines cannot be read ({listed(bad)}); the first is {place}"
+        )
         fails = too_many_bad(bad, lines, max_bad)
-        fix = "mend the file" + (f", or accept it with --max-bad {bad / lines:.2g}" if fails else "")
-        yield Finding("fail" if fails else "warn", tag, message, fix)
+        yield Finding(
+            "fail" if fails else "warn", tag, message, remedy(bad, lines) if fails else "mend the file"
+        )
     if not documents:
         yield Finding("fail", tag, f"no document in {lines:,} lines", "give text or leave the language out")
         return

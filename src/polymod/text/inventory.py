@@ -152,10 +152,9 @@ def _tag_of(path: Path, *, strict: bool) -> str | None:
 
 def _absent(tag: str, found: Iterable[str], folder: Path) -> UserError:
     try:
-        resolve(tag, list(found))
+        resolve(tag, list(found), place="with text")
     except LanguageError as error:
-        fix = error.fix.replace("installed languages", "languages with text")
-        return UserError(f"no text in the language {tag!r}", where=str(folder), fix=fix)
+        return UserError(f"no text in the language {tag!r}", where=str(folder), fix=error.fix)
     raise AssertionError(tag)
 
 

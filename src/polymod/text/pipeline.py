@@ -19,7 +19,7 @@ from polymod.errors import UserError
 from polymod.progress import Bars
 from polymod.text.dedup import Duplicates, find_duplicates, first_documents, ranges
 from polymod.text.encode import PartTask, encode_part
-from polymod.text.findings import too_many_bad
+from polymod.text.findings import listed, remedy, too_many_bad
 from polymod.text.finish import (
     Language,
     bad_records,
@@ -98,24 +98,19 @@ def _judge(job: Job, corpus: Corpus) -> None:
     parts, names = job.folder("read", corpus.tag), tuple(source.name for source in corpus.sources)
     counts, _ = totals(parts)
     bad, where = sum(counts.bad.values()), str(job.options.text)
-    if too_many_bad(bad, counts.lines, job.options.max_bad):
-        listed = quarantine_path(job.out, corpus.tag)
-        write_quarantine(parts, names, listed)
+    if too_many_bad(counts.bad, counts.lines, job.options.max_bad):
+        quarantine = quarantine_path(job.out, corpus.tag)
+        write_quarantine(parts, names, quarantine)
         first = next(bad_records(parts, names))
         place = f"{first['file']}:{first['line']}: {first['reason']}"
         what = (
-            f"{bad:,} of {counts.lines:,} lines of {corpus.tag!r} cannot be read ({_listed(counts.bad)}); "
+            f"{bad:,} of {counts.lines:,} lines of {corpus.tag!r} cannot be read ({listed(counts.bad)}); "
             f"the first is {place}"
         )
-        fix = f"see {listed}; mend the file, or accept it with --max-bad {bad / counts.lines:.2g}"
-        raise UserError(what, where=where, fix=fix)
+        raise UserError(what, where=where, fix=f"see {quarantine}; {remedy(counts.bad, counts.lines)}")
     if not counts.documents:
-        what = f"no document of {corpus.tag!r} is left of {counts.lines:,} lines ({_listed(counts.dropped)})"
+        what = f"no document of {corpus.tag!r} is left of {counts.lines:,} lines ({listed(counts.dropped)})"
         raise UserError(what, where=where, fix="give text, or leave the language out with --languages")
-
-
-def _listed(reasons: dict[str, int]) -> str:
-    return ", ".join(f"{reason}: {count:,}" for reason, count in sorted(reasons.items())) or "empty"
 
 
 def _find_duplicates(job: Job, workers: Workers, bars: Bars) -> None:

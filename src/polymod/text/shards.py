@@ -63,7 +63,10 @@ class Shards:
         """
         document = read_data(folder)
         there = list(document["languages"])
-        wanted = [resolve(code, there, where=str(folder)) for code in canonical_all(languages or there)]
+        wanted = [
+            resolve(code, there, where=str(folder), place="in the data")
+            for code in canonical_all(languages or there)
+        ]
         shards = cls(folder, document, wanted)
         if verify:
             shards._verify()

@@ -53,8 +53,8 @@ class RunLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._bars.remove(self._bar)
+    def __exit__(self, *error: object) -> None:
+        self._bars.remove(self._bar, note="" if error[0] is None else "stopped")
         self._file.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
@@ -106,6 +106,12 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
         return []
     lines = path.read_text(encoding="utf-8").split("\n")
     return [json.loads(line) for line in lines[:-1] if line]
+
+
+def training_seconds(run: Path) -> float:
+    """Time that the steps of a run took, over all its starts; what was done twice counts once."""
+    lines = (line for line in read_metrics(run) if line["kind"] == "train")
+    return sum((line["tokens"] / line["tokens_per_second"] for line in lines), 0.0)
 
 
 def _truncate(path: Path, step: int) -> None:

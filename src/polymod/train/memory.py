@@ -6,6 +6,8 @@ D model width, F feed-forward width, B bottleneck width, V vocabulary.
 
 from __future__ import annotations
 
+import os
+
 from polymod.model.config import ROWS_PER_CHUNK, ModelConfig
 from polymod.model.flops import parameters
 from polymod.train.config import TrainOptions
@@ -37,6 +39,15 @@ def memory(config: ModelConfig, options: TrainOptions, *, element: int = FP32) -
         "head": FP32 * (2 * rows * config.vocab_size + embedding),
     }
     return {**parts, "total": sum(parts.values())}
+
+
+def shortage(config: ModelConfig, options: TrainOptions) -> str:
+    """A warning if a step on the CPU needs more memory than this machine has; else nothing."""
+    needed, there = memory(config, options)["total"], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed < 0.9 * there:
+        return ""
+    have = f"a step needs about {needed / 1e9:.1f} GB, this machine has {there / 1e9:.1f} GB"
+    return f"{have}: lower --train.micro-tokens, or the sizes of the model"
 
 
 def activations_per_token(config: ModelConfig) -> int:

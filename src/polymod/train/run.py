@@ -47,6 +47,11 @@ def opened(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequ
 
 def _insist(run: Path, wanted: Mapping[str, Any], free: Sequence[str]) -> None:
     before = read_json(run / RECORD)
+    if "source" in before.get("identity", {}):
+        fix = "give another --out; score and export work on it"
+        raise UserError(
+            "the folder holds an imported model, which pretrain cannot go on from", where=str(run), fix=fix
+        )
     changed = [
         line
         for part in ("config", "identity")

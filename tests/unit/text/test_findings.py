@@ -2,7 +2,8 @@
 
 import pytest
 
-from polymod.text.findings import about_data, about_scripts, about_text, too_many_bad
+from polymod.text.findings import about_data, about_scripts, about_text, remedy, too_many_bad
+from polymod.text.records import DAMAGED, NO_TEXT, NOT_JSON, NOT_UTF8
 
 GOOD_TEXT = {
     "lines": 5000,
@@ -84,7 +85,18 @@ def test_a_script_in_the_tag_is_the_one_expected():
 
 
 def test_ten_bad_lines_are_always_tolerated():
-    assert not too_many_bad(10, 10, 0.0)
-    assert too_many_bad(11, 11, 0.0)
-    assert not too_many_bad(100, 100_000, 0.001)
-    assert too_many_bad(101, 100_000, 0.001)
+    assert not too_many_bad({NOT_JSON: 10}, 10, 0.0)
+    assert too_many_bad({NOT_JSON: 6, NO_TEXT: 5}, 11, 0.0)
+    assert not too_many_bad({NOT_JSON: 100}, 100_000, 0.001)
+    assert too_many_bad({NOT_JSON: 101}, 100_000, 0.001)
+    assert too_many_bad({DAMAGED: 1}, 100_000, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("bad", "lines"), [(1112, 1500), (21, 604), (101, 100_000), (7, 7), (1, 3), (10, 1000)]
+)
+def test_the_share_that_is_advised_is_enough_and_not_much_more(bad: int, lines: int) -> None:
+    share = float(remedy({NOT_JSON: bad}, lines).split("--max-bad ")[1])
+    assert bad / lines <= share <= 1.11 * bad / lines
+    assert "iconv" in remedy({NOT_UTF8: bad}, lines)
+    assert "--max-bad" not in remedy({NOT_JSON: bad, DAMAGED: 1}, lines)

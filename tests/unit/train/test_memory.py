@@ -6,7 +6,7 @@ from _models import tiny_model
 from polymod.model.config import PRESETS, Architecture, ModelConfig
 from polymod.model.flops import parameters
 from polymod.train.config import TrainOptions, preset_values
-from polymod.train.memory import activations_per_token, checkpoint_bytes, memory
+from polymod.train.memory import activations_per_token, checkpoint_bytes, memory, shortage
 
 OPTIONS = TrainOptions(**preset_values("base")["train"])
 
@@ -63,3 +63,11 @@ def test_activations_are_what_autograd_keeps(arm, order):
         states.append(model.encoder(batch))
     measured = sum(kept.values()) / 4 / 24
     assert activations_per_token(model.config) == pytest.approx(measured, rel=0.25)
+
+
+def test_a_machine_that_is_too_small_is_told(monkeypatch):
+    needed = memory(base(75), OPTIONS)["total"]
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": needed // 4096}.__getitem__)
+    assert "--train.micro-tokens" in shortage(base(75), OPTIONS)
+    monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 8192, "SC_PHYS_PAGES": needed // 4096}.__getitem__)
+    assert shortage(base(75), OPTIONS) == ""
