@@ -14,6 +14,10 @@ ENTROPY = (
     "nothing else. A model within 1 nat of it still is on this plateau, where a difference between arms says "
     "nothing about interference."
 )
+CURVES = (
+    "Curves are scored on fewer held-out tokens than the table of losses, so their ends differ a little from "
+    "it; where both say something, believe the table."
+)
 WORLD = (
     "The languages are made by a generator. A world is an instrument: it shows that the machinery works and "
     "how large an effect is where the truth is known. It is no evidence about real languages."
@@ -31,6 +35,7 @@ def section(document: Document) -> Section:
         NAT if trained else "",
         ENTROPY if trained else "",
         _identity(document) if trained else "",
+        CURVES if any(arm.curve for arm in document.arms) else "",
         WORLD if document.part.part("world") else "",
         ONE_RUN if trained else "",
     ]
