@@ -6,7 +6,7 @@ N rows (real tokens of all sequences, no padding), M masked rows, S sequences.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import NamedTuple
 
@@ -60,7 +60,9 @@ class Route:
 
 @dataclass(frozen=True)
 class Batch:
-    """A packed micro-batch for masked language modelling.
+    """A packed micro-batch: tokens, which language they are, and what is to be predicted.
+
+    Targets are tokens in masked language modelling and classes in a task.
 
     Attributes:
         ids_N: token ids after masking, int64.
@@ -69,8 +71,9 @@ class Batch:
         lengths: tokens of each sequence, on the host.
         route: language of every row, by name.
         target_rows_M: rows at which a token is predicted, ascending, int64.
-        targets_M: the tokens that stood there, int64.
+        targets_M: the tokens that stood there, or classes; (S, 2) rows within the sequence for spans; int64.
         target_counts: how many of the M lie in each span of the route, on the host.
+        substitutes: languages whose rows pass through another pack, or through none.
     """
 
     ids_N: Tensor
@@ -81,6 +84,7 @@ class Batch:
     target_rows_M: Tensor
     targets_M: Tensor
     target_counts: tuple[int, ...]
+    substitutes: Mapping[str, str | None] = field(default_factory=dict)
 
     @classmethod
     def pack(cls, sequences: Sequence[Tensor], tags: Sequence[str | None]) -> Batch:
@@ -97,6 +101,13 @@ class Batch:
     def num_tokens(self) -> int:
         """N, the real tokens."""
         return len(self.ids_N)
+
+    def via(self, substitutes: Mapping[str, str | None]) -> Batch:
+        """The same text through other packs (``None``: no module): transfer and every control is this.
+
+        Only packs change. Embeddings and vocabularies stay those of the language that the text is in.
+        """
+        return replace(self, substitutes=substitutes)
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device (asynchronously from pinned memory)."""

@@ -111,7 +111,7 @@ def main(config: Config) -> dict[str, Any]:
                 fit(
                     state, update, job.loader.at, until=until, seed=config.train.seed, log=log.step, jobs=jobs
                 )
-        valid = job.score(state.model)
+        valid = job.score(model)
         seconds = training_seconds(config.out)
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "valid": valid}
 

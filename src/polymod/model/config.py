@@ -52,6 +52,25 @@ class Architecture(Config):
         return self
 
 
+class OwnVocabulary(Config):
+    """Rows of one language's vocabulary: the first ``shared_rows`` are the trunk's, the rest its own.
+
+    0 shared rows: a vocabulary of its own. As many as the trunk has: the trunk's vocabulary, enlarged.
+    """
+
+    size: int = Field(gt=4, description="rows, shared ones included")
+    shared_rows: int = Field(0, ge=0, description="rows of the trunk's embedding that it begins with")
+    bos_id: int = Field(0, ge=0)
+    pad_id: int = Field(1, ge=0)
+    eos_id: int = Field(2, ge=0)
+    mask_id: int = Field(ge=0)
+
+    @property
+    def own_rows(self) -> int:
+        """Rows that belong to the language."""
+        return self.size - self.shared_rows
+
+
 class ModelConfig(Config):
     """Everything needed to build a model; stored with every checkpoint."""
 
@@ -64,9 +83,8 @@ class ModelConfig(Config):
     pad_id: int = Field(1, ge=0)
     eos_id: int = Field(2, ge=0)
     mask_id: int = Field(ge=0)
-    hub_names: dict[str, str] = Field(
-        {}
-    )  # tag -> module name in the directory that the model was imported from
+    hub_names: dict[str, str] = Field({})  # tag -> module name in the directory of the import
+    own_vocabularies: dict[str, OwnVocabulary] = Field({})  # of languages that have rows of their own
 
     @field_validator("languages")
     @classmethod
@@ -78,7 +96,20 @@ class ModelConfig(Config):
         largest = max(self.bos_id, self.pad_id, self.eos_id, self.mask_id)
         if largest >= self.vocab_size:
             raise ValueError(f"special token id {largest} lies outside the {self.vocab_size} embedding rows")
+        for tag, own in self.own_vocabularies.items():
+            if tag not in self.languages:
+                raise ValueError(f"a vocabulary of {tag!r}, which is no language of the model")
+            if own.shared_rows not in (0, self.vocab_size) or own.size <= own.shared_rows:
+                raise ValueError(f"the vocabulary of {tag!r} does not fit the trunk's {self.vocab_size} rows")
+            if max(own.bos_id, own.pad_id, own.eos_id, own.mask_id) >= own.size:
+                raise ValueError(f"a special token id of {tag!r} lies outside its {own.size} rows")
         return self
+
+    def vocabulary_of(self, tag: str) -> OwnVocabulary:
+        """Rows and special ids of a language; of one without own rows all are shared."""
+        ids = {"bos_id": self.bos_id, "pad_id": self.pad_id, "eos_id": self.eos_id, "mask_id": self.mask_id}
+        trunk = OwnVocabulary(size=self.vocab_size, shared_rows=self.vocab_size, **ids)
+        return self.own_vocabularies.get(tag, trunk)
 
     @property
     def packs(self) -> tuple[str, ...]:

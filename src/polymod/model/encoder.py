@@ -15,6 +15,7 @@ from polymod.batch import Batch, Route
 from polymod.languages import resolve
 from polymod.model.attention import Attention, Layout, Rotary
 from polymod.model.config import SHARED, Architecture, ModelConfig
+from polymod.model.embeddings import Embeddings
 from polymod.model.packs import LanguageEmbeddings, Packs, Routed, apply_modules
 
 
@@ -77,26 +78,6 @@ class Layer(nn.Module):
         return out_ND
 
 
-class Embeddings(nn.Module):
-    """Token embeddings, learned positions where the architecture has them, then norm and dropout."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        a = config.architecture
-        self.first_position = config.pad_id + 1  # as in RoBERTa: position rows up to the pad id are unused
-        self.tokens = nn.Embedding(config.vocab_size, a.hidden_size)
-        if a.positions == "learned":
-            self.positions = nn.Embedding(a.max_length + self.first_position, a.hidden_size)
-        self.learned = a.positions == "learned"
-        self.norm = nn.LayerNorm(a.hidden_size, eps=a.norm_eps)
-        self.dropout = nn.Dropout(a.dropout)
-
-    def sum(self, batch: Batch) -> Tensor:
-        """Token plus position embeddings, (N, D), before norm and dropout."""
-        x_ND: Tensor = self.tokens(batch.ids_N)
-        return x_ND + self.positions(batch.positions_N + self.first_position) if self.learned else x_ND
-
-
 class Encoder(nn.Module):
     """A transformer encoder whose rows pass through their language's modules.
 
@@ -133,10 +114,10 @@ class Encoder(nn.Module):
         if layout.longest > self.config.architecture.max_length:
             longest = self.config.architecture.max_length
             raise ValueError(f"a sequence of {layout.longest} tokens; the model takes at most {longest}")
-        route = self._installed(batch.route)
+        route = self._installed(batch.route.via(batch.substitutes))
         x_ND = self.embeddings.sum(batch)
         if self.config.language_embedding:
-            x_ND = self.language_embeddings(x_ND, batch.route)
+            x_ND = self.language_embeddings(x_ND, self._known(batch))
         x_ND = self.embeddings.dropout(self.embeddings.norm(x_ND))
         cos_sin = self.rotary(batch.positions_N) if self.config.architecture.positions == "rotary" else None
         states = [x_ND]
@@ -145,6 +126,11 @@ class Encoder(nn.Module):
         if self.config.architecture.pre_norm:
             states[-1] = self.final_norm(states[-1])
         return states
+
+    def _known(self, batch: Batch) -> Route:
+        """Languages of the text; one that the model does not have counts as its substitute."""
+        unknown = {tag: pack for tag, pack in batch.substitutes.items() if tag not in self.config.languages}
+        return batch.route.via(unknown)
 
     def _installed(self, route: Route) -> Route:
         """The route through packs that exist in this arm."""

@@ -21,7 +21,8 @@ def parameters(config: ModelConfig) -> dict[str, int]:
     head = d * d + d + 2 * d + config.vocab_size
     pack = a.num_layers * (2 * d * b + b + d)
     packs = pack * len(config.packs) + (d * len(config.languages) if config.language_embedding else 0)
-    total = embeddings + body + head + packs
+    own = sum(vocabulary.own_rows * (d + 1) for vocabulary in config.own_vocabularies.values())
+    total = embeddings + body + head + packs + own
     return {
         "embeddings": embeddings,
         "body": body,

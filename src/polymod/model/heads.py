@@ -5,8 +5,6 @@ N packed rows, M masked rows, D model width, V vocabulary.
 
 from __future__ import annotations
 
-import hashlib
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +13,7 @@ from polymod.batch import Batch
 from polymod.model.config import ModelConfig
 from polymod.model.encoder import Encoder
 from polymod.model.loss import masked_lm_loss, masked_lm_loss_naive
-from polymod.model.packs import initial_
+from polymod.model.packs import generator, initial_
 
 
 class MaskedLMHead(nn.Module):
@@ -39,9 +37,13 @@ class MaskedLM(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.config = config
         self.encoder = Encoder(config)
         self.head = MaskedLMHead(config)
+
+    @property
+    def config(self) -> ModelConfig:
+        """What the model is made of; languages can be added to it."""
+        return self.encoder.config
 
     def forward(self, batch: Batch, *, scale: float = 1.0, twice: bool = False) -> tuple[Tensor, Tensor]:
         """Masked-LM loss of a batch.
@@ -55,18 +57,31 @@ class MaskedLM(nn.Module):
         """
         x_ND = self.encoder(batch)
         features_MD = self.head(x_ND.index_select(0, batch.target_rows_M))
-        arguments = (features_MD, self.encoder.embeddings.tokens.weight, self.head.bias, batch.targets_M)
-        return (
-            masked_lm_loss_naive(*arguments, scale=scale)
-            if twice
-            else masked_lm_loss(*arguments, scale=scale)
-        )
+        groups = self.encoder.embeddings.by_vocabulary(batch.route.tags, batch.target_counts)
+        sizes = [count for _, count in groups]
+        parts = zip(groups, features_MD.split(sizes), batch.targets_M.split(sizes), strict=True)
+        lossy = masked_lm_loss_naive if twice else masked_lm_loss
+        losses = [
+            lossy(h_MD, *self.encoder.embeddings.output(tag, self.head.bias), targets_M, scale=scale)
+            for (tag, _), h_MD, targets_M in parts
+        ]
+        if len(losses) == 1:
+            return losses[0]
+        return torch.stack([loss for loss, _ in losses]).sum(), torch.cat([each for _, each in losses])
 
     def logits(self, batch: Batch, rows_M: Tensor | None = None) -> Tensor:
-        """Logits at some rows, or at all of them: (M, V) or (N, V)."""
+        """Logits at some rows, or at all of them: (M, V) or (N, V).
+
+        Raises:
+            ValueError: the languages of the batch have several vocabularies.
+        """
+        tags = batch.route.tags
+        groups = self.encoder.embeddings.by_vocabulary(tags, (1,) * len(tags))
+        if len(groups) > 1:
+            raise ValueError("languages with several vocabularies have no logits of one width")
         x_ND = self.encoder(batch)
         features = self.head(x_ND if rows_M is None else x_ND.index_select(0, rows_M))
-        return F.linear(features, self.encoder.embeddings.tokens.weight, self.head.bias)
+        return F.linear(features, *self.encoder.embeddings.output(groups[0][0], self.head.bias))
 
 
 def initialise(model: MaskedLM, seed: int, unigrams_V: Tensor | None = None) -> None:
@@ -80,17 +95,17 @@ def initialise(model: MaskedLM, seed: int, unigrams_V: Tensor | None = None) -> 
             that training does not begin by learning word frequencies.
     """
     std = model.config.architecture.initializer_range
-    generator = _generator(seed, "trunk")
+    trunk = generator(seed, "trunk")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if ".packs." in name or ".language_embeddings." in name:
+            if ".by_key." in name:  # below, each from a generator of its own
                 continue
             if "norm" in name:
                 parameter.fill_(0.0 if name.endswith("bias") else 1.0)
             elif name.endswith("bias"):
                 parameter.zero_()
             else:
-                parameter.normal_(0.0, std, generator=generator)
+                parameter.normal_(0.0, std, generator=trunk)
         tokens = model.encoder.embeddings
         tokens.tokens.weight[model.config.pad_id].zero_()
         if tokens.learned:
@@ -98,13 +113,8 @@ def initialise(model: MaskedLM, seed: int, unigrams_V: Tensor | None = None) -> 
         if unigrams_V is not None:
             model.head.bias.copy_(((unigrams_V.double() + 1) / (unigrams_V.sum() + len(unigrams_V))).log())
     for tag in model.encoder.packs.tags:
-        initial_(model.encoder.packs[tag], std, _generator(seed, tag))
+        initial_(model.encoder.packs[tag], std, generator(seed, tag))
     if model.config.language_embedding:
         with torch.no_grad():
             for key, parameter in model.encoder.language_embeddings.by_key.items():
-                parameter.normal_(0.0, std, generator=_generator(seed, f"embedding {key}"))
-
-
-def _generator(seed: int, purpose: str) -> torch.Generator:
-    digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))
+                parameter.normal_(0.0, std, generator=generator(seed, f"embedding {key}"))

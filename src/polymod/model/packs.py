@@ -8,6 +8,7 @@ N rows, L layers, D model width, B bottleneck width.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -139,7 +140,15 @@ class LanguageEmbeddings(nn.Module):
 
     def __init__(self, hidden_size: int, tags: Iterable[str]) -> None:
         super().__init__()
+        self.hidden_size = hidden_size
         self.by_key = nn.ParameterDict({KEY + tag: nn.Parameter(torch.empty(hidden_size)) for tag in tags})
+
+    def add(self, tag: str, init_from: Sequence[str] = ()) -> nn.Parameter:
+        """Install a language's vector, the mean of others' or still to be set."""
+        sources = [self.by_key[KEY + source] for source in init_from]
+        mean = torch.stack(sources).mean(0) if sources else torch.empty(self.hidden_size)
+        vector = self.by_key[KEY + tag] = nn.Parameter(mean.detach().clone())
+        return vector
 
     def forward(self, x_ND: Tensor, route: Route) -> Tensor:
         """Add each span's vector to its rows; rows without a language get none."""
@@ -162,3 +171,9 @@ def initial_(pack: Pack, std: float, generator: torch.Generator) -> None:
     with torch.no_grad():
         for name, parameter in pack.named_parameters():
             parameter.zero_() if "bias" in name else parameter.normal_(0.0, std, generator=generator)
+
+
+def generator(seed: int, purpose: str) -> torch.Generator:
+    """A generator for each purpose, so that what is drawn for one does not depend on the others."""
+    digest = hashlib.sha256(f"{seed} {purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "little"))

@@ -97,9 +97,16 @@ def read(folder: Path) -> Saved:
 
 
 def load_model(saved: Saved) -> MaskedLM:
-    """The model of a checkpoint, on the CPU."""
+    """The masked-LM model of a checkpoint, on the CPU.
+
+    Raises:
+        UserError: it holds a model that was fine-tuned for a task, which has another head.
+    """
+    if "task" in saved.facts:
+        fix = "give the run that it was fine-tuned from"
+        raise UserError("this model was fine-tuned for a task", where=str(saved.folder), fix=fix)
     model = MaskedLM(saved.config)
-    model.load_state_dict(_read_parameters(saved.folder))
+    model.load_state_dict(read_tensors(saved.folder))
     return model
 
 
@@ -109,8 +116,8 @@ def restore(state: TrainState, saved: Saved) -> None:
     Raises:
         UserError: the checkpoint has no optimiser state (an imported model).
     """
-    state.model.load_state_dict(_read_parameters(saved.folder))
-    moments = _read_parameters(saved.folder / "optimizer")
+    state.model.load_state_dict(read_tensors(saved.folder))
+    moments = read_tensors(saved.folder / "optimizer")
     if saved.step and not moments:
         raise UserError("the checkpoint has no optimiser state", where=str(saved.folder))
     for name, parameter in state.model.named_parameters():
@@ -147,7 +154,8 @@ def _write(folder: Path, tensors: Mapping[str, Tensor]) -> None:
         save_file({name: tensors[name].detach().cpu().contiguous() for name in names}, path)
 
 
-def _read_parameters(folder: Path) -> dict[str, Tensor]:
+def read_tensors(folder: Path) -> dict[str, Tensor]:
+    """All tensors of a checkpoint folder (or of its ``optimizer`` folder), by name."""
     tensors: dict[str, Tensor] = {}
     for path in sorted([*folder.glob("trunk.safetensors"), *folder.glob("languages/*.safetensors")]):
         tensors |= load_file(path)

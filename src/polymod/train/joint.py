@@ -9,6 +9,7 @@ import torch
 from polymod.batch import Batch, GlobalBatch
 from polymod.metrics import LossSum, StepMetrics
 from polymod.model.heads import MaskedLM
+from polymod.model.tasks import TaskModel
 from polymod.train.config import TrainOptions
 from polymod.train.loop import TrainState, Update
 from polymod.train.optim import learning_rate, set_learning_rate
@@ -31,7 +32,9 @@ def joint(options: TrainOptions, device: torch.device, dtype: torch.dtype) -> Up
     return update
 
 
-def backward(model: MaskedLM, batch: Batch, scale: float, dtype: torch.dtype, metrics: StepMetrics) -> None:
+def backward(
+    model: MaskedLM | TaskModel, batch: Batch, scale: float, dtype: torch.dtype, metrics: StepMetrics
+) -> None:
     """Add the gradient of a micro-batch and note its losses by language."""
     with torch.autocast(batch.ids_N.device.type, dtype, enabled=dtype != torch.float32):
         loss, losses_M = model(batch, scale=scale)

@@ -21,6 +21,7 @@ from polymod.data.random import key
 from polymod.errors import Failure, Stopped
 from polymod.metrics import StepMetrics
 from polymod.model.heads import MaskedLM
+from polymod.model.tasks import TaskModel
 
 D = TypeVar("D")
 MOST_SKIPS = 10  # steps in a row whose gradients are not finite
@@ -36,7 +37,7 @@ class TrainState:
         chain: hash over the batches seen so far, in order.
     """
 
-    model: MaskedLM
+    model: MaskedLM | TaskModel
     optimizer: torch.optim.AdamW
     step: int = 0
     chain: str = ""

@@ -74,6 +74,7 @@ class Pretraining:
                 console.print(f"no checkpoint at step {state.step}, training goes on: {error}", markup=False)
 
         def score_now(state: TrainState, _: bool) -> None:
+            assert isinstance(state.model, MaskedLM)
             log.valid(state.step, self.score(state.model))
 
         return Job(self.train.score_every, score_now), Job(self.train.save_every, save_now, on_stop=True)
