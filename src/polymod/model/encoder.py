@@ -114,14 +114,14 @@ class Encoder(nn.Module):
         if layout.longest > self.config.architecture.max_length:
             longest = self.config.architecture.max_length
             raise ValueError(f"a sequence of {layout.longest} tokens; the model takes at most {longest}")
-        route = self._installed(batch.route.via(batch.substitutes))
+        routed_by_layer = self.packs.select(self._installed(batch.route.via(batch.substitutes)))
         x_ND = self.embeddings.sum(batch)
         if self.config.language_embedding:
             x_ND = self.language_embeddings(x_ND, self._known(batch))
         x_ND = self.embeddings.dropout(self.embeddings.norm(x_ND))
         cos_sin = self.rotary(batch.positions_N) if self.config.architecture.positions == "rotary" else None
         states = [x_ND]
-        for layer, routed in zip(self.layers, self.packs.select(route), strict=True):
+        for layer, routed in zip(self.layers, routed_by_layer, strict=True):
             states.append(layer(states[-1], layout, cos_sin, routed))
         if self.config.architecture.pre_norm:
             states[-1] = self.final_norm(states[-1])
