@@ -78,9 +78,13 @@ class Corpus:
 def take_inventory(folder: Path, languages: Sequence[str] = ()) -> tuple[Corpus, ...]:
     """The corpora below a folder of the languages asked for (default: all, by tag).
 
+    A file instead of a folder is the text of the one language asked for, whatever its name.
+
     Raises:
         UserError: as ``find`` and ``corpus``.
     """
+    if folder.is_file() and len(languages) == 1 and kind_of(folder):
+        return (corpus(canonical(languages[0]), folder, folder.parent),)
     return tuple(corpus(tag, path, folder) for tag, path in find(folder, languages).items())
 
 

@@ -131,12 +131,13 @@ def covered(documents: Sequence[str], coverage: float) -> set[str]:
 
 
 def train(
-    samples: Sequence[tuple[Sequence[str], set[str]]], alphabet: set[str], size: int
+    samples: Sequence[tuple[Sequence[str], set[str]]], alphabet: set[str], size: int, *, exact: bool = True
 ) -> list[tuple[str, float]]:
     """``size`` pieces with their log-probabilities, in a settled order.
 
     Args:
         samples: documents of each language, and its characters that get rows.
+        exact: whether fewer are an error.
     """
     if len(alphabet) + 1 >= size:
         fix = f"give --vocab-size {2 * len(alphabet) + RESERVED} or more, or a lower --sample.coverage"
@@ -151,7 +152,7 @@ def train(
     )
     tokenizer.train_from_iterator(_without_rare(samples), trainer)
     pieces: list[tuple[str, float]] = json.loads(tokenizer.to_str())["model"]["vocab"]
-    if len(pieces) < size:
+    if exact and len(pieces) < size:
         what = f"there is too little text for a vocabulary of {size + RESERVED:,} rows"
         raise UserError(what, fix=f"give --vocab-size {len(pieces) + RESERVED} or less, or more text")
     return settled(pieces)
