@@ -17,7 +17,7 @@ from polymod.train.joint import note_losses
 
 
 @contextmanager
-def evaluating(model: MaskedLM) -> Iterator[None]:
+def evaluating(model: torch.nn.Module) -> Iterator[None]:
     """Without dropout and without gradients."""
     training = model.training
     model.eval()
