@@ -55,7 +55,8 @@ class Fertility:
 
 def measure(tokenizer: Tokenizer, documents: Sequence[str]) -> tuple[Fertility, NDArray[np.int64]]:
     """Fertility on normalised documents, and how often each token occurs (V,)."""
-    encoder, vocabulary = Encoder(tokenizer), Vocabulary.of(tokenizer)
+    vocabulary = Vocabulary.of(tokenizer)
+    encoder = Encoder(Tokenizer.from_str(tokenizer.to_str()))  # which changes the tokenizer it is given
     counts_V = np.zeros(vocabulary.size, dtype=np.int64)
     for start in range(0, len(documents), 2048):
         ids = np.array([*chain.from_iterable(encoder(documents[start : start + 2048]))], dtype=np.int64)

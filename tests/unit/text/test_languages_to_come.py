@@ -95,7 +95,7 @@ def test_the_relative_is_the_language_with_the_same_words(base):
     counts = {tag: measure(base, text)[1] for tag, text in lines.items()}
     near = relatives(measure(base, sentences(300, 0)[:200])[1], counts, letters_V)
     assert near.chosen == ("en",)
-    assert list(near.overlap)[0] == "en"
+    assert next(iter(near.overlap)) == "en"
     assert "en 0." in near.why
     both = relatives(measure(base, mixed)[1], counts, letters_V)
     assert set(list(both.overlap)[:2]) == {"en", "de"}
@@ -121,10 +121,7 @@ def test_an_extended_tokenizer_knows_the_new_language_and_its_text_comes_back(ba
     assert before.byte_share > 0.8
     assert after.byte_share == 0
     assert after.characters_per_token > 2 * before.characters_per_token
-    for text in [*lines[:20], f"a {MASK} b"]:
-        assert extended.decode(extended.encode(text).ids, skip_special_tokens=False) == f"<s>{text}</s>" or (
-            extended.decode(extended.encode(text).ids) == text
-        )
+    assert [extended.decode(extended.encode(text).ids) for text in lines[:20]] == lines[:20]
     assert extended.token_to_id(MASK) in extended.encode(f"\u0430 {MASK}").ids
 
 
