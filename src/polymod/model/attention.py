@@ -1,4 +1,5 @@
-"""Self-attention over packed rows: every row sees the rows of its own sequence, and no padding exists.
+"""Self-attention over packed rows: every row sees the rows of its own sequence, and no padding exists
+(padded rows, which fixed graphs need, are seen by nobody).
 
 N rows, S sequences, D model width, H heads, E head width, T tokens of one sequence, G sequences in a run.
 """
@@ -23,11 +24,15 @@ except ImportError:  # torch < 2.10
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the sequences of a batch begin, on the host (runs of equal length) and on the device."""
+    """Where the sequences of a batch begin, on the host (runs of equal length) and on the device.
+
+    With a mask the rows are all of (S, T), padding included, as polymod.model.padded has them.
+    """
 
     runs: tuple[tuple[int, int], ...]  # (G sequences, T tokens each), in row order
     starts_S1: Tensor
     longest: int
+    mask_ST: Tensor | None = None
 
     @classmethod
     def of(cls, batch: Batch) -> Layout:
@@ -42,6 +47,8 @@ def attend(q_NHE: Tensor, k_NHE: Tensor, v_NHE: Tensor, layout: Layout, dropout:
     CUDA half precision uses the variable-length flash kernel. Everything else calls
     ``scaled_dot_product_attention`` once per run of equally long sequences, so full blocks are one call.
     """
+    if layout.mask_ST is not None:
+        return _attend_run(q_NHE, k_NHE, v_NHE, layout.mask_ST.shape, dropout, layout.mask_ST[:, None, None])
     half = q_NHE.dtype in (torch.bfloat16, torch.float16)
     if varlen is not None and q_NHE.is_cuda and half and dropout == 0.0:
         starts, longest = layout.starts_S1, layout.longest
@@ -54,9 +61,11 @@ def attend(q_NHE: Tensor, k_NHE: Tensor, v_NHE: Tensor, layout: Layout, dropout:
     return outs[0] if len(outs) == 1 else torch.cat(outs)
 
 
-def _attend_run(q: Tensor, k: Tensor, v: Tensor, run: tuple[int, int], dropout: float) -> Tensor:
+def _attend_run(
+    q: Tensor, k: Tensor, v: Tensor, run: Sequence[int], dropout: float, mask_G11T: Tensor | None = None
+) -> Tensor:
     q_GHTE, k_GHTE, v_GHTE = (x.unflatten(0, run).transpose(1, 2) for x in (q, k, v))
-    o_GHTE = F.scaled_dot_product_attention(q_GHTE, k_GHTE, v_GHTE, dropout_p=dropout)
+    o_GHTE = F.scaled_dot_product_attention(q_GHTE, k_GHTE, v_GHTE, mask_G11T, dropout)
     return o_GHTE.transpose(1, 2).flatten(0, 1)
 
 

@@ -103,14 +103,17 @@ class Encoder(nn.Module):
         """Last hidden states of the packed rows, (N, D)."""
         return self.hidden_states(batch)[-1]
 
-    def hidden_states(self, batch: Batch) -> list[Tensor]:
+    def hidden_states(self, batch: Batch, layout: Layout | None = None) -> list[Tensor]:
         """Embedding output, then each layer's output, each (N, D); the last one after the final norm.
+
+        Args:
+            layout: given if it is not that of the batch: padded rows.
 
         Raises:
             LanguageError: a language of the batch is not installed.
             ValueError: a sequence is longer than the model's positions.
         """
-        layout = Layout.of(batch)
+        layout = layout or Layout.of(batch)
         if layout.longest > self.config.architecture.max_length:
             longest = self.config.architecture.max_length
             raise ValueError(f"a sequence of {layout.longest} tokens; the model takes at most {longest}")

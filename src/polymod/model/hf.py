@@ -7,7 +7,7 @@ only.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,27 @@ import safetensors
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from polymod.batch import Batch
 from polymod.errors import Failure, UserError
 from polymod.files import read_json
 from polymod.model.config import SHARED, ModelConfig
 from polymod.model.heads import MaskedLM, initialise
-from polymod.model.hf_names import State, from_hub, hub_config, hub_name, model_config, to_hub
+from polymod.model.hf_names import (
+    State,
+    from_hub,
+    hub_config,
+    hub_name,
+    model_config,
+    purpose,
+    task_fields,
+    task_head,
+    to_hub,
+)
+from polymod.model.tasks import TaskModel, TaskSpec
+
+Model = MaskedLM | TaskModel
 
 TOLERANCE = 1e-5  # of hidden states and logits in fp32, relative to the largest one where that is above 1
 _LARGEST_CONFIG = 2**20
@@ -65,6 +79,9 @@ def read_model(folder: Path, *, mask_id: int | None) -> tuple[MaskedLM, bool]:
 
 def _read_own(document: dict[str, Any], weights: State, folder: Path) -> MaskedLM:
     """A model that polymod wrote under its own type."""
+    if document.get("architectures") != ["PolymodForMaskedLM"]:
+        what = f"an export of {document.get('architectures')}; only masked-LM models can be imported"
+        raise UserError(what, where=str(folder))
     try:
         model = MaskedLM(ModelConfig.model_validate(document.get("polymod")))
         model.load_state_dict(weights)
@@ -75,60 +92,91 @@ def _read_own(document: dict[str, Any], weights: State, folder: Path) -> MaskedL
     return model.eval()
 
 
-def write_model(model: MaskedLM, folder: Path) -> None:
+def write_model(model: Model, folder: Path) -> None:
     """Write ``config.json`` and ``model.safetensors``.
 
-    A model that ``transformers`` has becomes its X-MOD (XLM-R in the dense arm); any other one becomes
-    polymod's own type, which loads after ``import polymod``.
+    A model that ``transformers`` has becomes its X-MOD (XLM-R in the dense arm), with its masked-LM or task
+    head; any other one becomes polymod's own type, which loads after ``import polymod``.
     """
+    spec = model.spec if isinstance(model, TaskModel) else None
+    write_config(model, folder)
+    state: State = model.state_dict()
     if model.config.is_xmod:
-        document = hub_config(model.config)
-        (folder / "config.json").write_text(json.dumps(document, indent=1) + "\n")
-        state = to_hub(model.state_dict(), model.config)
-    else:
-        from polymod.model.hf_config import PolymodConfig
-
-        PolymodConfig.of(model.config, architectures=["PolymodForMaskedLM"]).save_pretrained(folder)
-        state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+        state = to_hub(state, model.config, spec)
+    elif spec is not None:
+        encoder = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
+        state = encoder | task_head(state, spec)
+    state = {name: tensor.contiguous() for name, tensor in state.items()}
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def compare(model: MaskedLM, folder: Path, *, has_head: bool = True, seed: int = 0) -> Difference:
+def write_config(model: Model, folder: Path) -> None:
+    """Write ``config.json``."""
+    spec = model.spec if isinstance(model, TaskModel) else None
+    if model.config.is_xmod:
+        document = hub_config(model.config, spec)
+        (folder / "config.json").write_text(json.dumps(document, indent=1) + "\n")
+    else:
+        from polymod.model.hf_config import PolymodConfig
+
+        fields = {"architectures": [f"Polymod{purpose(spec)}"], **task_fields(spec)}
+        PolymodConfig.of(model.config, **fields).save_pretrained(folder)
+
+
+def compare(model: Model, folder: Path, *, has_head: bool = True, seed: int = 0) -> Difference:
     """Load the directory with plain ``transformers`` and compare hidden states and logits on a mixed batch.
 
     Raises:
         Failure: they differ by more than ``TOLERANCE``.
     """
-    batch, ids_ST, mask_ST = _mixed_batch(model.config, seed)
-    reference = _load_transformers(folder, has_head)
+    batch, ids_ST, mask_ST = mixed_batch(model.config, seed)
+    spec = model.spec if isinstance(model, TaskModel) else None
+    reference = _load_transformers(folder, f"AutoModel{purpose(spec)}" if has_head else "XmodModel")
     languages: dict[str, Any] = {}
     if hasattr(reference.config, "languages"):
         languages["lang_ids"] = _language_ids(model.config, batch, list(reference.config.languages))
     with torch.no_grad():
         out = reference(ids_ST, attention_mask=mask_ST.long(), output_hidden_states=True, **languages)
-        rows = mask_ST.bool()
-        hidden = (model.encoder(batch) - out.hidden_states[-1][rows]).abs().max().item()
-        scale_hidden = max(1.0, out.hidden_states[-1][rows].abs().max().item())
-        logits, scale_logits = 0.0, 1.0
+        pairs = [(model.encoder(batch), out.hidden_states[-1][mask_ST])]
         if has_head:
-            logits = (model.logits(batch) - out.logits[rows]).abs().max().item()
-            scale_logits = max(1.0, out.logits[rows].abs().max().item())
-    if not (hidden <= TOLERANCE * scale_hidden and logits <= TOLERANCE * scale_logits):
+            pairs.append((all_logits(model, batch), _their_logits(out, spec, mask_ST)))
+    differences = [relative_difference(ours, theirs) for ours, theirs in pairs]
+    hidden, logits = (difference for difference, _ in (*differences, (0.0, 0.0))[:2])
+    if not all(relative <= TOLERANCE for _, relative in differences):
         sizes = f"hidden states differ by {hidden:.2e}, logits by {logits:.2e}"
         raise Failure(f"transformers computes something else: {sizes}", where=str(folder))
     return Difference(hidden, logits, len(set(batch.route.tags)))
 
 
-def _load_transformers(folder: Path, has_head: bool) -> Any:
-    from transformers import AutoModelForMaskedLM, XmodModel
+def relative_difference(ours: Tensor, theirs: Tensor) -> tuple[float, float]:
+    """Largest absolute difference, and the same over the largest of their values where that is above 1."""
+    difference = (ours - theirs).abs().max().item()
+    return difference, difference / max(1.0, theirs.abs().max().item())
+
+
+def all_logits(model: Model, batch: Batch) -> Tensor:
+    """Logits of every row of a batch, or of every sequence."""
+    if isinstance(model, TaskModel) and model.spec.kind == "token":
+        batch = replace(batch, target_rows_M=torch.arange(batch.num_tokens))
+    return model.logits(batch)
+
+
+def _their_logits(out: Any, spec: TaskSpec | None, mask_ST: Tensor) -> Tensor:
+    kind = "token" if spec is None else spec.kind
+    logits: Tensor = torch.stack([out.start_logits, out.end_logits], -1) if kind == "span" else out.logits
+    return logits if kind == "sequence" else logits[mask_ST]
+
+
+def _load_transformers(folder: Path, class_name: str) -> Any:
+    import transformers
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model_class: Any = AutoModelForMaskedLM if has_head else XmodModel
+    model_class: Any = getattr(transformers, class_name)
     return model_class.from_pretrained(folder, dtype=torch.float32, attn_implementation="sdpa").eval()
 
 
-def _mixed_batch(config: ModelConfig, seed: int) -> tuple[Batch, torch.Tensor, torch.Tensor]:
+def mixed_batch(config: ModelConfig, seed: int) -> tuple[Batch, Tensor, Tensor]:
     """Sequences of several lengths in up to eight languages, packed and padded."""
     generator = torch.Generator().manual_seed(seed)
     tags = config.languages if len(config.languages) <= 8 else config.languages[:: len(config.languages) // 8]
@@ -143,7 +191,7 @@ def _mixed_batch(config: ModelConfig, seed: int) -> tuple[Batch, torch.Tensor, t
     return Batch.pack(sequences, tags), ids_ST, ids_ST != config.pad_id
 
 
-def _language_ids(config: ModelConfig, batch: Batch, names: list[str]) -> torch.Tensor:
+def _language_ids(config: ModelConfig, batch: Batch, names: list[str]) -> Tensor:
     """Index of each sequence's language in the directory's own list."""
     tags = [tag for tag, start, stop in batch.route.spans if tag]
     if config.is_xmod:

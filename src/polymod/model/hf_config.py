@@ -21,6 +21,7 @@ class PolymodConfig(PreTrainedConfig):
     num_hidden_layers: int = 0
     num_attention_heads: int = 0
     max_position_embeddings: int = 0
+    initializer_range: float = 0.02
 
     @classmethod
     def of(cls, config: ModelConfig, **fields: Any) -> PolymodConfig:
@@ -35,6 +36,7 @@ class PolymodConfig(PreTrainedConfig):
             num_hidden_layers=a.num_layers,
             num_attention_heads=a.num_heads,
             max_position_embeddings=a.max_length,
+            initializer_range=a.initializer_range,
             **fields,
         )
         document.bos_token_id, document.eos_token_id = config.bos_id, config.eos_id

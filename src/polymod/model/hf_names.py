@@ -13,6 +13,7 @@ from polymod.errors import UserError
 from polymod.languages import canonical, canonical_all
 from polymod.model.config import Architecture, ModelConfig
 from polymod.model.packs import KEY
+from polymod.model.tasks import TaskSpec
 
 State = dict[str, Tensor]
 
@@ -33,6 +34,11 @@ _LAYER_WORDS = {
     "feed_forward.down": "output.dense",
     "feed_forward_norm": "output.LayerNorm",
     "module_norm": "output.adapter_layer_norm",
+}
+_PURPOSES = {
+    "sequence": "ForSequenceClassification",
+    "token": "ForTokenClassification",
+    "span": "ForQuestionAnswering",
 }
 _PACK_WORDS = {
     "down_LBD": "dense1.weight",
@@ -55,11 +61,27 @@ def hub_name(config: ModelConfig, tag: str) -> str:
     return config.hub_names.get(tag, f"{language}_{rest.replace('-', '_') or 'XX'}")
 
 
-def hub_config(config: ModelConfig) -> dict[str, Any]:
-    """``config.json`` of a model that plain ``transformers`` has."""
+def purpose(spec: TaskSpec | None) -> str:
+    """What ``transformers`` appends to a class name for a head: ``AutoModel`` + this is the Auto class."""
+    return "ForMaskedLM" if spec is None else _PURPOSES[spec.kind]
+
+
+def task_fields(spec: TaskSpec | None) -> dict[str, Any]:
+    """Fields of ``config.json`` that name the classes of a head."""
+    if spec is None or spec.kind == "span":
+        return {}
+    fields: dict[str, Any] = {
+        "id2label": dict(enumerate(spec.labels)),
+        "label2id": {label: index for index, label in enumerate(spec.labels)},
+    }
+    return fields | ({"problem_type": "single_label_classification"} if spec.kind == "sequence" else {})
+
+
+def hub_config(config: ModelConfig, spec: TaskSpec | None = None) -> dict[str, Any]:
+    """``config.json`` of a model that plain ``transformers`` has; of a task with ``spec``."""
     a = config.architecture
     document: dict[str, Any] = {
-        "architectures": ["XmodForMaskedLM" if config.packs else "XLMRobertaForMaskedLM"],
+        "architectures": [("Xmod" if config.packs else "XLMRoberta") + purpose(spec)],
         "model_type": "xmod" if config.packs else "xlm-roberta",
         "vocab_size": config.vocab_size,
         "hidden_size": a.hidden_size,
@@ -76,6 +98,7 @@ def hub_config(config: ModelConfig) -> dict[str, Any]:
         "bos_token_id": config.bos_id,
         "pad_token_id": config.pad_id,
         "eos_token_id": config.eos_id,
+        **task_fields(spec),
     }
     if config.packs:
         factor = a.hidden_size // a.bottleneck_size
@@ -171,9 +194,19 @@ def tags_of(names: list[str], *, where: str) -> tuple[str, ...]:
     return tuple(tags)
 
 
-def to_hub(state: Mapping[str, Tensor], config: ModelConfig) -> State:
+def task_head(state: Mapping[str, Tensor], spec: TaskSpec) -> State:
+    """The weights of a task's head, as the classes that :mod:`polymod.model.hf_auto` registers name them."""
+    word = "qa_outputs" if spec.kind == "span" else "classifier"
+    return {f"{word}{name[4:]}": tensor for name, tensor in state.items() if name.startswith("head.")}
+
+
+def to_hub(state: Mapping[str, Tensor], config: ModelConfig, spec: TaskSpec | None = None) -> State:
     """Weights under ``transformers``' names."""
     hub: State = {}
+    if spec is not None:
+        head = task_head(state, spec)
+        hub = {name.replace(".linear.", "."): part.detach().contiguous() for name, part in head.items()}
+        state = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
     for name, tensor in state.items():
         for hub_key, part in _hub_parts(name, tensor, config):
             hub[hub_key] = part.detach().contiguous()

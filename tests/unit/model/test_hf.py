@@ -79,7 +79,7 @@ def test_a_comparison_fails_when_one_weight_differs(tmp_path):
 def test_every_state_of_every_layer_agrees(tmp_path):
     theirs = random_xmod(tmp_path).eval()
     model, _ = hf.read_model(tmp_path, mask_id=None)
-    batch, ids, mask = hf._mixed_batch(model.config, seed=3)
+    batch, ids, mask = hf.mixed_batch(model.config, seed=3)
     with torch.no_grad():
         out = theirs(ids, attention_mask=mask.long(), lang_ids=torch.arange(5), output_hidden_states=True)
         ours = model.encoder.hidden_states(batch)
@@ -174,7 +174,7 @@ def test_models_that_only_polymod_has_load_through_the_auto_classes(tmp_path):
     model = tiny_model(**order).eval()
     hf.write_model(model, tmp_path)
     assert hf.compare(model, tmp_path).languages == 3
-    batch, ids, mask = hf._mixed_batch(model.config, seed=0)
+    batch, ids, mask = hf.mixed_batch(model.config, seed=0)
     tags = [model.config.languages.index(tag) for tag in batch.route.tags]
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path).eval()
     with torch.no_grad():
