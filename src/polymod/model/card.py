@@ -10,9 +10,11 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from polymod.languages import name
+from polymod.model.card_examples import example
 from polymod.model.config import ModelConfig
 from polymod.model.flops import parameters
-from polymod.model.hf_names import hub_name
+from polymod.model.hf_names import module_names
+from polymod.model.tasks import TaskSpec
 
 _SPECIAL = {
     "bos_token": "<s>",
@@ -22,6 +24,18 @@ _SPECIAL = {
     "unk_token": "<unk>",
     "pad_token": "<pad>",
     "mask_token": "<mask>",
+}
+_PIPELINES = {
+    "masked": "fill-mask",
+    "sequence": "text-classification",
+    "token": "token-classification",
+    "span": "question-answering",
+}
+_WHAT = {
+    "masked": "A masked language model",
+    "sequence": "A classifier of texts or pairs of texts",
+    "token": "A classifier of words",
+    "span": "A model that finds the answer to a question in a text",
 }
 
 
@@ -38,59 +52,71 @@ def write_tokenizer(tokenizer_json: bytes, config: ModelConfig, folder: Path) ->
     (folder / "tokenizer_config.json").write_text(json.dumps(settings, indent=1) + "\n")
 
 
-def write_card(config: ModelConfig, folder: Path, *, facts: Mapping[str, Any]) -> None:
-    """``README.md``: what the model is, how to load it, which index is which language. No corpus text."""
+def write_card(
+    config: ModelConfig,
+    folder: Path,
+    *,
+    spec: TaskSpec | None = None,
+    onnx: bool = False,
+    facts: Mapping[str, Any],
+    scores: Mapping[str, Mapping[str, float]] | None = None,
+) -> None:
+    """``README.md``: what the model is, how to load it, which index is which language. No corpus text.
+
+    Args:
+        spec: of a fine-tuned model.
+        facts: what else to say, a table of two columns.
+        scores: metrics by language.
+    """
+    kind = "masked" if spec is None else spec.kind
     data = ModelCardData(
         language=[tag.split("-")[0] for tag in dict.fromkeys(config.languages)],
-        library_name="transformers",
-        pipeline_tag="fill-mask",
-        tags=["polymod", "modular", config.arm],
+        library_name="onnx" if onnx else "transformers",
+        pipeline_tag=_PIPELINES[kind],
+        tags=["polymod", "modular", config.arm, *(["onnx"] if onnx else []), *([spec.task] if spec else [])],
     )
-    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_text(config, facts)}").save(folder / "README.md")
-
-
-def _text(config: ModelConfig, facts: Mapping[str, Any]) -> str:
     counts = parameters(config)
+    title = f"{spec.task}: a fine-tuned" if spec else "A"
+    modules = f", of which {counts['pack']:,} per language module" if config.packs else ""
+    parts = [
+        f"# {title} {config.arm} multilingual encoder",
+        f"{_WHAT[kind]} over {_languages(config)}, written by polymod. The encoder has {counts['total']:,} "
+        f"parameters{modules}.",
+        f"```python\n{example(config, spec, onnx=onnx)}\n```",
+        _language_table(config),
+        *([_label_table(spec)] if spec and spec.labels else []),
+        *(["## Scores", _score_table(scores)] if scores else []),
+        "## Facts",
+        _table(["what", "value"], list(facts.items())),
+    ]
+    body = "\n\n".join(parts)
+    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n").save(folder / "README.md")
+
+
+def _languages(config: ModelConfig) -> str:
+    count = len(config.languages)
+    return f"{count} languages" if count > 1 else f"one language, {config.languages[0]}"
+
+
+def _language_table(config: ModelConfig) -> str:
+    names = module_names(config)
+    tags = config.packs if len(names) == len(config.packs) else config.languages
     rows = [
-        f"| {i} | `{_key(config, tag)}` | {tag} | {name(tag) or ''} |" for i, tag in enumerate(_keys(config))
+        (i, f"`{key}`", tag, name(tag) or "") for i, (key, tag) in enumerate(zip(names, tags, strict=True))
     ]
-    table = "\n".join(["| lang_id | name | tag | language |", "|---|---|---|---|", *rows])
-    numbers = "\n".join(f"| {key} | {value} |" for key, value in facts.items())
-    return f"""# A {config.arm} multilingual encoder
-
-A masked language model over {len(config.languages)} languages, written by polymod.
-{counts["total"]:,} parameters, of which {counts["pack"] if config.packs else 0:,} per language module.
-
-```python
-{_example(config)}
-```
-
-{table}
-
-## Facts
-
-| what | value |
-|---|---|
-{numbers}
-"""
+    return _table(["lang_id", "name", "tag", "language"], rows)
 
 
-def _keys(config: ModelConfig) -> tuple[str, ...]:
-    return config.packs if config.is_xmod and config.packs else config.languages
+def _label_table(spec: TaskSpec) -> str:
+    return _table(["class", "label"], [(i, f"`{label}`") for i, label in enumerate(spec.labels)])
 
 
-def _key(config: ModelConfig, tag: str) -> str:
-    return hub_name(config, tag) if config.is_xmod and config.packs else tag
+def _score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
+    metrics = list(dict.fromkeys(metric for row in scores.values() for metric in row))
+    rows = [(tag, *(f"{row[m]:.4f}" if m in row else "" for m in metrics)) for tag, row in scores.items()]
+    return _table(["language", *metrics], rows)
 
 
-def _example(config: ModelConfig) -> str:
-    lines = [] if config.is_xmod else ["import polymod  # registers the architecture"]
-    lines += ["from transformers import AutoModelForMaskedLM, AutoTokenizer", ""]
-    lines += [
-        "tokenizer = AutoTokenizer.from_pretrained(folder)",
-        "model = AutoModelForMaskedLM.from_pretrained(folder)",
-    ]
-    if not config.is_xmod or len(config.packs) > 1:
-        lines.append(f'model.set_default_language("{_key(config, _keys(config)[0])}")')
-    lines.append('logits = model(**tokenizer("a <mask> sentence", return_tensors="pt")).logits')
-    return "\n".join(lines)
+def _table(heads: list[str], rows: list[Any]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

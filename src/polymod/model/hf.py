@@ -45,7 +45,7 @@ _LARGEST_CONFIG = 2**20
 class Difference:
     """Largest absolute differences between the two sides on one mixed batch."""
 
-    hidden: float
+    hidden: float | None  # None if they are no output
     logits: float
     languages: int
 

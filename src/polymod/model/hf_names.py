@@ -61,6 +61,13 @@ def hub_name(config: ModelConfig, tag: str) -> str:
     return config.hub_names.get(tag, f"{language}_{rest.replace('-', '_') or 'XX'}")
 
 
+def module_names(config: ModelConfig) -> list[str]:
+    """How the languages are called in an exported directory, by ``lang_id``."""
+    if config.is_xmod and config.packs:
+        return [hub_name(config, tag) for tag in config.packs]
+    return list(config.languages)
+
+
 def purpose(spec: TaskSpec | None) -> str:
     """What ``transformers`` appends to a class name for a head: ``AutoModel`` + this is the Auto class."""
     return "ForMaskedLM" if spec is None else _PURPOSES[spec.kind]
@@ -104,7 +111,7 @@ def hub_config(config: ModelConfig, spec: TaskSpec | None = None) -> dict[str, A
         factor = a.hidden_size // a.bottleneck_size
         if a.hidden_size // factor != a.bottleneck_size:
             raise UserError(f"transformers cannot say a bottleneck of {a.bottleneck_size} of {a.hidden_size}")
-        names = [hub_name(config, tag) for tag in config.packs]
+        names = module_names(config)
         document |= {
             "pre_norm": a.pre_norm,
             "adapter_reduction_factor": factor,

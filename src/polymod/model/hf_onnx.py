@@ -113,7 +113,7 @@ def compare_onnx(model: Model, folder: Path, seed: int = 0) -> Difference:
     """
     onnxruntime: Any = import_module("onnxruntime")  # which has no types
     session = onnxruntime.InferenceSession(folder / FILE, providers=["CPUExecutionProvider"])
-    hidden = logits = 0.0
+    hidden, logits = [], []
     for number, (count, longest) in enumerate(_SHAPES):
         longest = min(longest, model.config.architecture.max_length)
         ids_ST, mask_ST, batch = _padded_batch(model, count, longest, seed + number)
@@ -127,9 +127,9 @@ def compare_onnx(model: Model, folder: Path, seed: int = 0) -> Difference:
             sizes = ", ".join(f"{absolute:.2e}" for absolute, _ in differences)
             what = f"onnxruntime computes something else: outputs differ by {sizes}"
             raise Failure(what, where=str(folder))
-        logits = max(logits, differences[0][0])
-        hidden = max(hidden, differences[-1][0] if len(differences) > 1 else 0.0)
-    return Difference(hidden, logits, 1)
+        logits.append(differences[0][0])
+        hidden += [absolute for absolute, _ in differences[1:]]
+    return Difference(max(hidden, default=None), max(logits), 1)
 
 
 def _run(session: Any, ids_ST: Tensor, mask_ST: Tensor) -> dict[str, Tensor]:
