@@ -14,10 +14,18 @@ _SEQUENCE = """from transformers import pipeline
 
 classify = pipeline("text-classification", model=".")  # the folder of this card
 {language}print(classify({{"text": "a sentence", "text_pair": "another one"}}))"""
-_TOKEN = """from transformers import pipeline
+_TOKEN = """import torch
+from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-tag = pipeline("token-classification", model=".", aggregation_strategy="first")  # the folder of this card
-{language}print(tag("a sentence"))"""
+tokenizer = AutoTokenizer.from_pretrained(".")  # the folder of this card
+model = AutoModelForTokenClassification.from_pretrained(".").eval()
+{language}
+words = ["a", "sentence"]
+inputs = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+with torch.no_grad():
+    classes = model(**inputs).logits[0].argmax(-1).tolist()
+first = [inputs.word_ids().index(word) for word in range(len(words))]  # tokens that carry a label
+print({{word: model.config.id2label[classes[place]] for word, place in zip(words, first)}})"""
 _SPAN = """import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
@@ -54,7 +62,7 @@ def example(config: ModelConfig, spec: TaskSpec | None, *, onnx: bool) -> str:
     text, variable = {
         "masked": (_MASKED, "fill.model"),
         "sequence": (_SEQUENCE, "classify.model"),
-        "token": (_TOKEN, "tag.model"),
+        "token": (_TOKEN, "model"),
         "span": (_SPAN, "model"),
     }["masked" if spec is None else spec.kind]
     names = module_names(config)

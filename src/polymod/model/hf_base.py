@@ -86,9 +86,8 @@ class PolymodPreTrainedModel(PreTrainedModel):
         Raises:
             ValueError: an input that these models do not take, a sequence without tokens, no language.
         """
-        if wrong := [
-            key for key, value in other.items() if key not in _UNUSED and value not in (None, False)
-        ]:
+        given = (key for key, value in other.items() if value is not None and value is not False)
+        if wrong := [key for key in given if key not in _UNUSED]:
             raise ValueError(f"these models take no {', '.join(wrong)}")
         mask_ST = (ids_ST != self.config.pad_token_id if mask_ST is None else mask_ST.bool()).cpu()
         lengths, tags = mask_ST.sum(1).tolist(), self._tags(len(ids_ST), lang_ids_S)

@@ -50,7 +50,7 @@ def require() -> None:
         raise UserError(f"ONNX needs {', '.join(missing)}", fix="pip install 'polymod[onnx]'")
 
 
-class _Graph(nn.Module):
+class Graph(nn.Module):
     """Padded token ids and mask to the outputs that the kind of head has."""
 
     def __init__(self, model: Model) -> None:
@@ -82,7 +82,7 @@ def write_onnx(model: Model, folder: Path) -> None:
     Args:
         model: of one language, on the CPU.
     """
-    graph = _Graph(model).eval()
+    graph = Graph(model).eval()
     ids_ST, mask_ST, _ = _padded_batch(model, *_SHAPES[0], seed=0)
     names = OUTPUTS[_kind(model)]
     axes = {0: "batch", 1: "sequence"}
