@@ -16,7 +16,7 @@ import numpy as np
 from polymod.tasks.totals import Statistics
 
 Metric = Callable[[Statistics], Statistics]  # summed statistics (..., K) -> (...)
-RESAMPLES = 1000
+SAMPLES = 1000
 LEVEL = 0.95
 AT_ONCE = 2**22  # draws held in memory
 
@@ -45,56 +45,56 @@ class Spread(NamedTuple):
     sd: float | None
 
 
-def resample(statistics: Statistics, resamples: int = RESAMPLES, *, seed: int = 0) -> Statistics:
-    """Sums over E examples drawn with replacement, (..., E, K) -> (B, ..., K).
+def drawn(of_EK: Statistics, metric: Metric, *, seed: int, samples: int = SAMPLES) -> Statistics:
+    """The metric on E examples drawn with replacement, again and again, (B,).
 
-    Which are drawn depends on E and the seed only and is the same for all leading axes: what several models
-    did on the same examples is drawn alike, so that differences of their metrics are paired ones.
+    Which are drawn depends on E and the seed only: two models on the same examples are drawn alike, so that
+    the difference of two such arrays is a paired one.
 
     Raises:
         ValueError: there is no example.
     """
-    count, generator = statistics.shape[-2], np.random.default_rng([seed, 0])
+    count, generator = len(of_EK), np.random.default_rng([seed, 0])
     sums = []
-    for part in _parts(resamples, count):
+    for part in _parts(samples, count):
         drawn_BE = generator.integers(count, size=(part, count)) + count * np.arange(part)[:, None]
         times_BE = np.bincount(drawn_BE.ravel(), minlength=drawn_BE.size).reshape(part, count)
-        sums.append(np.tensordot(times_BE.astype(np.float64), statistics, axes=(1, -2)))
-    return np.concatenate(sums)
+        sums.append(times_BE.astype(np.float64) @ of_EK)
+    return metric(np.concatenate(sums))
 
 
-def interval(drawn_B: Statistics, level: float = LEVEL) -> tuple[float, float]:
+def quantiles(drawn_B: Statistics, level: float = LEVEL) -> tuple[float, float]:
     """The percentile interval of a metric: of what it is on resamples, the middle ``level``."""
     low, high = np.quantile(drawn_B, ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
 
 
-def scored(of_EK: Statistics, metric: Metric, *, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
-    """A metric on all examples, and its bootstrap interval.
+def interval(of_EK: Statistics, metric: Metric, *, seed: int, samples: int = SAMPLES) -> Interval:
+    """The metric on all examples, and its bootstrap interval.
 
     Raises:
         ValueError: there is no example.
     """
-    low, high = interval(metric(resample(of_EK, resamples, seed=seed)))
+    low, high = quantiles(drawn(of_EK, metric, seed=seed, samples=samples))
     return Interval(float(metric(of_EK.sum(0))), low, high)
 
 
 def compare(
-    first_EK: Statistics, second_EK: Statistics, metric: Metric, *, resamples: int = RESAMPLES, seed: int = 0
+    first_EK: Statistics, second_EK: Statistics, metric: Metric, *, seed: int, samples: int = SAMPLES
 ) -> Difference:
     """Two models on the same examples: a paired bootstrap interval, and a p-value of ``randomisation``.
 
     Raises:
         ValueError: there is no example, or not as many for both.
     """
-    p = randomisation(first_EK, second_EK, metric, resamples=resamples, seed=seed)
-    first_B, second_B = (metric(resample(each, resamples, seed=seed)) for each in (first_EK, second_EK))
+    p = randomisation(first_EK, second_EK, metric, seed=seed, samples=samples)
+    first_B, second_B = (drawn(of_EK, metric, seed=seed, samples=samples) for of_EK in (first_EK, second_EK))
     difference = float(metric(first_EK.sum(0)) - metric(second_EK.sum(0)))
-    return Difference(difference, *interval(first_B - second_B), p)
+    return Difference(difference, *quantiles(first_B - second_B), p)
 
 
 def randomisation(
-    first_EK: Statistics, second_EK: Statistics, metric: Metric, *, resamples: int = RESAMPLES, seed: int = 0
+    first_EK: Statistics, second_EK: Statistics, metric: Metric, *, seed: int, samples: int = SAMPLES
 ) -> float:
     """Two-sided p-value of a difference between two models on the same examples.
 
@@ -109,11 +109,11 @@ def randomisation(
     generator = np.random.default_rng([seed, 1])
     first_K, second_K, apart_EK = first_EK.sum(0), second_EK.sum(0), second_EK - first_EK
     found, as_large = abs(metric(first_K) - metric(second_K)), 0
-    for part in _parts(resamples, len(first_EK)):
+    for part in _parts(samples, len(first_EK)):
         moved_BK = generator.integers(2, size=(part, len(first_EK))).astype(np.float64) @ apart_EK
         differences_B = metric(first_K + moved_BK) - metric(second_K - moved_BK)
         as_large += int((np.abs(differences_B) >= found - 1e-12).sum())
-    return (as_large + 1) / (resamples + 1)
+    return (as_large + 1) / (samples + 1)
 
 
 def spread(scores: Sequence[float]) -> Spread:
@@ -127,10 +127,10 @@ def spread(scores: Sequence[float]) -> Spread:
     return Spread(fmean(scores), stdev(scores) if len(scores) > 1 else None)
 
 
-def _parts(resamples: int, count: int) -> Iterator[int]:
+def _parts(samples: int, count: int) -> Iterator[int]:
     """How many resamples to make at once."""
     if not count:
         raise ValueError("no example")
     most = max(1, AT_ONCE // count)
-    for done in range(0, resamples, most):
-        yield min(most, resamples - done)
+    for done in range(0, samples, most):
+        yield min(most, samples - done)
