@@ -162,6 +162,46 @@ def test_the_card_says_how_to_load_it(runs, tmp_path):
     assert "set_default_language" in card
 
 
+def test_one_language_becomes_an_onnx_file(runs, tmp_path, capsys):
+    out = tmp_path / "onnx"
+    words = [str(runs["modern"]), "--out", str(out), "--format", "onnx", "--languages", "ton"]
+    assert execute("export", [*words, "--json"]) == 0
+    captured = capsys.readouterr()
+    found = json.loads(captured.out)  # one document, whatever the exporter prints
+    assert (found["kind"], found["languages"]) == ("onnx", ["to"])
+    assert max(found["hidden_difference"], found["logits_difference"]) <= 1e-5
+    assert "Warning" not in captured.err
+    assert execute("verify", [str(out)]) == 0
+    assert {path.name for path in out.iterdir()} == {
+        *("model.onnx", "config.json", "tokenizer.json", "tokenizer_config.json", "README.md"),
+        *("export.json", "manifest.json"),
+    }
+    capsys.readouterr()
+    assert execute("export", [*words, "--json"]) == 0
+    assert document(capsys) == {**found, "finished_before": True}
+    assert execute("export", [str(runs["modern"]), "--out", str(out), "--languages", "ton"]) == 2
+    assert "no whole export" in capsys.readouterr().err
+
+
+def test_onnx_takes_one_language(runs, tmp_path, capsys):
+    for chosen in ([], ["--languages", "to,qaa"]):
+        words = [str(runs["modern"]), "--out", str(tmp_path / "onnx"), "--format", "onnx", *chosen]
+        assert execute("export", words) == 2
+        assert "one language" in capsys.readouterr().err
+    assert not (tmp_path / "onnx").exists()
+
+
+def test_a_missing_extra_is_named_before_any_work(runs, tmp_path, capsys, monkeypatch):
+    from polymod.model import hf_onnx
+
+    monkeypatch.setattr(hf_onnx, "find_spec", lambda name: None if name == "onnxscript" else object())
+    words = [str(runs["modern"]), "--out", str(tmp_path / "x"), "--format", "onnx", "--languages", "to"]
+    assert execute("export", words) == 2
+    said = capsys.readouterr().err
+    assert "onnxscript" in said
+    assert "pip install 'polymod[onnx]'" in said
+
+
 WRONG = {
     "no run": (lambda runs, folder: ["export", str(folder), "--out", str(folder / "x")], "no run here"),
     "an unknown language": (
