@@ -65,19 +65,11 @@ class Pretraining:
     def jobs(self, run: Path, log: RunLog, *, facts: Mapping[str, Any], console: Console) -> tuple[Job, ...]:
         """Score the valid split, save a checkpoint."""
 
-        def save_now(state: TrainState, last: bool) -> None:
-            try:
-                save(state, run, facts={**facts, "versions": versions()}, keep=self.train.keep)
-            except UserError as error:
-                if last:
-                    raise
-                console.print(f"no checkpoint at step {state.step}, training goes on: {error}", markup=False)
-
         def score_now(state: TrainState, _: bool) -> None:
             assert isinstance(state.model, MaskedLM)
             log.valid(state.step, self.score(state.model))
 
-        return Job(self.train.score_every, score_now), Job(self.train.save_every, save_now, on_stop=True)
+        return Job(self.train.score_every, score_now), saving(run, self.train, facts=facts, console=console)
 
     def _unigrams(self) -> torch.Tensor:
         """Token counts of the mixture that training draws from."""
@@ -88,3 +80,17 @@ class Pretraining:
             total += counts * (float(quota[tag]) / max(1, counts.sum()))
         scale = 1e6 / max(total.sum(), 1e-9)  # add-one smoothing of a million tokens
         return torch.from_numpy(total * scale)
+
+
+def saving(run: Path, train: TrainOptions, *, facts: Mapping[str, Any], console: Console) -> Job:
+    """The job that saves a checkpoint; one that cannot be written ends the run only if it is the last."""
+
+    def save_now(state: TrainState, last: bool) -> None:
+        try:
+            save(state, run, facts={**facts, "versions": versions()}, keep=train.keep)
+        except UserError as error:
+            if last:
+                raise
+            console.print(f"no checkpoint at step {state.step}, training goes on: {error}", markup=False)
+
+    return Job(train.save_every, save_now, on_stop=True)

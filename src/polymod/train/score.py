@@ -44,10 +44,14 @@ def score_valid(
     model: MaskedLM, tokens: Tokens, tags: Iterable[str], masking: Masking, plan: BatchPlan, *, limit: int
 ) -> dict[str, LossSum]:
     """Summed loss per language on the first ``limit`` tokens of each valid split."""
+
+    def bos_of(tag: str) -> int:
+        return model.config.vocabulary_of(tag).bos_id
+
     batches = (
         batch
         for tag in tags
-        for batch in valid_batches(tokens, tag, masking, plan, bos_id=model.config.bos_id, limit=limit)
+        for batch in valid_batches(tokens, tag, masking, plan, bos_id=bos_of(tag), limit=limit)
     )
     return score(model, batches)
 

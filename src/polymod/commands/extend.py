@@ -1,0 +1,149 @@
+"""``polymod extend``: languages are added to a run with everything else frozen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from polymod.progress import bars, stderr
+from polymod.train.extend_options import ExtendOptions as Config
+
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
+
+    from polymod.train.addition import Addition
+    from polymod.train.extend import Extension
+    from polymod.train.loop import TrainState
+    from polymod.train.survey import Survey
+
+__all__ = ["Config", "main", "show"]
+
+RESULT = "extend.json"
+# What may change between one start and the next.
+FREE = (
+    *("out", "run", "text", "data", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
+    *("train.score_tokens", "train.tensorboard", "train.micro_tokens"),
+)
+
+
+def main(config: Config) -> dict[str, Any]:
+    """Look at the languages, prepare their text, train one after the other, prove that all else is equal."""
+    from polymod.files import read_json, write_json
+    from polymod.text.tokenizer import load_tokenizer
+    from polymod.train.addition import SURVEY, Addition
+    from polymod.train.checkpoint import load_model
+    from polymod.train.extend import Extension
+    from polymod.train.loop import TrainState
+    from polymod.train.optim import build_optimizer
+    from polymod.train.outcome import outcome, remember
+    from polymod.train.run import TOKENIZER, device_and_dtype, opened
+
+    console = stderr()
+    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    addition = Addition.of(config)
+    surveys = {} if (config.out / SURVEY).exists() else addition.survey()
+    _tell(addition, surveys, console)
+    identity = addition.identity()
+    with opened(config.out, config, identity=identity, free=FREE):
+        survey = addition.settle(surveys)
+        if (config.out / RESULT).exists():
+            console.print("this run is finished", markup=False)
+            document = read_json(config.out / RESULT)
+            return {**document, "run": str(config.out), "finished_before": True}
+        with bars("MB", console) as group:
+            languages = addition.prepared(survey, group)
+        extension = Extension(addition.parent.config, languages, config.train)
+        model = load_model(addition.parent)
+        extension.install(model, load_tokenizer(config.out / TOKENIZER), config.embedding_init)
+        model = model.to(device)
+        state = TrainState(model, build_optimizer(model, config.train))
+        _train(config, extension, state, (device, dtype), identity)
+        found = outcome(addition, extension, survey, device)
+        remember(addition, found)
+        document = {"run": str(config.out), "parent": str(config.run), "step": state.step, **found}
+        write_json(config.out / RESULT, {"schema": 1, **document})
+    return {**document, "finished_before": False}
+
+
+def _train(
+    config: Config,
+    extension: Extension,
+    state: TrainState,
+    where: tuple[torch.device, torch.dtype],
+    identity: dict[str, Any],
+) -> None:
+    """Bring the state to the last step of the last language, from the newest checkpoint if there is one."""
+    from polymod.files import require_space
+    from polymod.model.heads import MaskedLM
+    from polymod.train.checkpoint import newest, restore, size_of
+    from polymod.train.log import RunLog
+    from polymod.train.loop import Job, fit
+    from polymod.train.pretraining import saving
+    from polymod.train.score import table
+
+    console, train = stderr(), config.train
+    saved, complaints = newest(config.out)
+    for complaint in complaints:
+        console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
+    if saved is not None:
+        restore(state, saved)
+        console.print(f"going on at step {state.step:,}", markup=False)
+    if state.step == extension.steps:
+        return
+    require_space(config.out, int(2.2 * size_of(state.model)))
+
+    def score_now(state: TrainState, _: bool) -> None:
+        assert isinstance(state.model, MaskedLM)
+        tag = extension.tag_at(state.step - 1)
+        entropy = extension.info(tag)["unigram_entropy"]
+        loss = extension.score(state.model, tag, limit=train.score_tokens)
+        log.valid(state.step, table({tag: loss}, {tag: entropy}))
+
+    together = train.model_copy(update={"steps": extension.steps})
+    with bars("steps", console) as group, RunLog(config.out, group, together, since=state.step) as log:
+        facts = {"identity": identity}
+        jobs = (Job(train.score_every, score_now), saving(config.out, train, facts=facts, console=console))
+        update, until = extension.update(*where), extension.steps
+        fit(state, update, extension.at, until=until, seed=train.seed, log=log.step, jobs=jobs)
+
+
+def _tell(addition: Addition, surveys: dict[str, Survey], console: Console) -> None:
+    """What was found out about the languages, for people, before anything is trained."""
+    vocab = addition.options.vocab
+    for tag, survey in surveys.items():
+        console.print(f"{tag}: {_fertility(survey.document()['fertility'])}", markup=False)
+        advice = survey.advice
+        if advice.vocab == vocab:
+            console.print(f"{tag}: --vocab {vocab} is right: {advice.why}", markup=False)
+        else:
+            said = f"{tag}: --vocab {advice.vocab} is advised, not {vocab}: {advice.why}"
+            console.print(f"warning: {said}", markup=False)
+        if survey.relatives is not None:
+            ranked = list(survey.relatives.overlap.items())[:5]
+            console.print(f"{tag}: overlap {', '.join(f'{k} {v:.2f}' for k, v in ranked)}", markup=False)
+            start = ", ".join(survey.relatives.chosen) or "scratch"
+            console.print(f"{tag}: starts from {start}: {survey.relatives.why}", markup=False)
+
+
+def _fertility(entry: dict[str, float]) -> str:
+    unseen = entry["byte_share"] + entry["unknown_share"]
+    words, characters = entry["tokens_per_word"], entry["characters_per_token"]
+    return (
+        f"{words:.2f} tokens per word, {characters:.2f} characters per token, {unseen:.1%} bytes or unknown"
+    )
+
+
+def show(document: dict[str, Any]) -> None:
+    """A line per new language, then the proof."""
+    heads = ("start", "loss", "no module", "unigram", "tokens", "epochs", "seconds")
+    print(f"{'language':<12} {'vocabulary':<18} " + " ".join(f"{head:>9}" for head in heads))
+    for tag, entry in document["languages"].items():
+        own = entry["vocabulary"]["own_rows"]
+        vocabulary = f"{entry['vocabulary']['mode']}, {own:,} own" if own else "the run's"
+        without = "" if entry["no_module"] is None else f"{entry['no_module']:.3f}"
+        losses = f"{entry['start']:9.3f} {entry['loss']:9.3f} {without:>9} {entry['unigram_entropy']:9.3f}"
+        cost = f"{entry['tokens']:>9,} {entry['epochs']:9.1f} {entry['seconds']:9.0f}"
+        print(f"{tag:<12} {vocabulary:<18} {losses} {cost}")
+    old = document["old_languages"]
+    print(f"{document['run']}: {len(old)} old languages, every tensor and output bit-equal: {', '.join(old)}")
+    print("nats per predicted token; no module: the same model and text without the new pack")
