@@ -10,7 +10,7 @@ from pydantic import Field
 from polymod.commands import pretrain
 from polymod.config import CommandConfig, Names, Tree
 from polymod.model.config import Architecture, Arm, ModelConfig
-from polymod.train.config import MixtureOptions, ModelOptions, TrainOptions
+from polymod.train.config import MixtureOptions, ModelOptions, TrainOptions, TreatmentOptions, UpdateName
 
 H200_SUSTAINED = 0.4 * 989e12  # FLOP/s: 40 % of the data sheet, the target of docs/design/001-model.md
 MOST_EPOCHS = 4  # beyond these, repeated text teaches little
@@ -28,10 +28,11 @@ class Config(CommandConfig):
     num_languages: int = Field(0, ge=0, le=10_000, description="so many languages, instead of naming them")
     vocab_size: int = Field(250_002, gt=300, description="rows of the vocabulary, if there is no --data")
     flops: float = Field(0, ge=0, description="sustained FLOP/s of the device; 0: measure this machine")
-    update: str = Field("joint", description="how a step is made")
+    update: UpdateName = Field("joint", description="how a step is made")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()
+    treatment: TreatmentOptions = TreatmentOptions()
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:

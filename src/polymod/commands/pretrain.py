@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from polymod.config import CommandConfig, Names, Tree
 from polymod.model.config import Architecture, Arm, ModelConfig
 from polymod.progress import bars, stderr
-from polymod.train.config import MixtureOptions, ModelOptions, TrainOptions, preset_values
+from polymod.train.config import (
+    MixtureOptions,
+    ModelOptions,
+    TrainOptions,
+    TreatmentOptions,
+    UpdateName,
+    preset_values,
+)
 
 if TYPE_CHECKING:
     from polymod.text.shards import Shards
@@ -19,7 +26,7 @@ DEFAULT_PRESET = "modern-tiny"
 # What may change between one start of a run and the next.
 FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
-    *("train.score_tokens", "train.tensorboard", "train.micro_tokens"),
+    *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
 )
 
 
@@ -32,10 +39,11 @@ class Config(CommandConfig):
     out: Path = Field(description="run folder")
     arm: Arm = Field("modular", description="a pack per language, one pack for all, or no pack")
     languages: Names = Field((), description="languages to train on; all of the data if left out")
-    update: Literal["joint"] = Field("joint", description="how a step is made")
+    update: UpdateName = Field("joint", description="how a step is made")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()
+    treatment: TreatmentOptions = TreatmentOptions()
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:
@@ -68,13 +76,13 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.checkpoint import newest, restore, size_of
-    from polymod.train.joint import joint
     from polymod.train.log import RunLog, training_seconds
     from polymod.train.loop import TrainState, fit
     from polymod.train.memory import shortage
     from polymod.train.optim import build_optimizer
     from polymod.train.pretraining import Pretraining
     from polymod.train.run import device_and_dtype, keep_tokenizer, opened
+    from polymod.train.updates import build
 
     console = stderr()
     device, dtype = device_and_dtype(config.train.device, config.train.precision)
@@ -85,9 +93,10 @@ def main(config: Config) -> dict[str, Any]:
         "tokenizer": sha256(shards.tokenizer_path),
         "languages": list(shards.tags),
     }
+    model = job.new_model().to(device)
+    update = build(config.update, job, model, config.treatment, dtype)
     with opened(config.out, config, identity=identity, free=FREE):
         keep_tokenizer(shards.tokenizer_path, config.out)
-        model = job.new_model().to(device)
         state = TrainState(model, build_optimizer(model, config.train))
         saved, complaints = newest(config.out)
         for complaint in complaints:
@@ -107,10 +116,8 @@ def main(config: Config) -> dict[str, Any]:
                 RunLog(config.out, group, config.train, since=state.step) as log,
             ):
                 jobs = job.jobs(config.out, log, facts={"identity": identity}, console=console)
-                update, until = joint(config.train, device, dtype), config.train.steps
-                fit(
-                    state, update, job.loader.at, until=until, seed=config.train.seed, log=log.step, jobs=jobs
-                )
+                until, seed = config.train.steps, config.train.seed
+                fit(state, update, job.loader.at, until=until, seed=seed, log=log.step, jobs=jobs)
         valid = job.score(model)
         seconds = training_seconds(config.out)
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "valid": valid}

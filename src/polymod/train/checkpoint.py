@@ -1,7 +1,8 @@
 """Checkpoints: one safetensors file for the trunk and one per language, optimiser state beside them.
 
 ``checkpoints/step-00001000/`` holds ``trunk.safetensors``, ``languages/lang-<tag>.safetensors``, the same
-names under ``optimizer/``, ``state.json`` and ``manifest.json``. A folder with that name is whole: it was
+names under ``optimizer/``, ``extra.safetensors`` if the update carries something from step to step,
+``state.json`` and ``manifest.json``. A folder with that name is whole: it was
 written under another one, fsynced and renamed. Nothing is pickled.
 """
 
@@ -25,6 +26,7 @@ from polymod.model.partition import TRUNK, partition
 from polymod.train.loop import TrainState
 
 SCHEMA = 1
+EXTRA = "extra.safetensors"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -57,6 +59,8 @@ def save(state: TrainState, run: Path, *, facts: Mapping[str, Any], keep: int) -
         with atomic_folder(folder) as temporary:
             _write(temporary, dict(state.model.named_parameters()))
             _write(temporary / "optimizer", optimizer_tensors(state))
+            if state.extra:
+                save_file({name: _plain(tensor) for name, tensor in state.extra.items()}, temporary / EXTRA)
             document = {"schema": SCHEMA, "step": state.step, "chain": state.chain, **facts}
             write_json(
                 temporary / "state.json", {**document, "model": state.model.config.model_dump(mode="json")}
@@ -126,6 +130,8 @@ def restore(state: TrainState, saved: Saved) -> None:
             on_device = {key: tensor.to(parameter.device) for key, tensor in tensors.items()}
             state.optimizer.state[parameter] = on_device
     state.step, state.chain = saved.step, saved.chain
+    extra = saved.folder / EXTRA
+    state.extra = load_file(extra) if extra.exists() else {}
 
 
 def optimizer_tensors(state: TrainState) -> dict[str, Tensor]:
@@ -151,7 +157,11 @@ def _write(folder: Path, tensors: Mapping[str, Tensor]) -> None:
             "trunk.safetensors" if tag is TRUNK else f"languages/{language_name(tag)}.safetensors"
         )
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensors[name].detach().cpu().contiguous() for name in names}, path)
+        save_file({name: _plain(tensors[name]) for name in names}, path)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().contiguous()
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:

@@ -53,6 +53,58 @@ class TrainOptions(Config):
     tensorboard: bool = Field(False, description="also write TensorBoard events (needs the extra 'tb')")
 
 
+# Ways to make a step; torchjd's aggregators need the extra 'mtl'.
+UpdateName = Literal[
+    "joint",
+    "pcgrad",
+    "gradvac",
+    "balance",
+    "meta",
+    "meta-fast",
+    "jd:AlignedMTL",
+    "jd:CAGrad",
+    "jd:DualProj",
+    "jd:IMTLG",
+    "jd:MGDA",
+    "jd:Mean",
+    "jd:PCGrad",
+    "jd:Random",
+    "jd:Sum",
+    "jd:UPGrad",
+]
+
+
+class TreatmentOptions(Config):
+    """Options of the updates other than joint."""
+
+    hold: int = Field(
+        0,
+        ge=0,
+        description="pcgrad, gradvac, jd: trunk gradients kept at once; 0: one per language. "
+        "With fewer, some are computed again",
+    )
+    beta: float = Field(0.01, gt=0, lt=1, description="gradvac: how fast the targets follow")
+    balance_rate: float = Field(0.025, gt=0, description="balance: step size of the weights' logits")
+    balance_decay: float = Field(0.001, ge=0, description="balance: pull of the logits towards 0")
+    inner_rate: float = Field(
+        0.0, ge=0, description="meta: size of the virtual step of the trunk; 0: the step's learning rate"
+    )
+    order: int = Field(2, ge=1, le=2, description="meta: 1 leaves out the path through the trunk")
+    only_other_languages: bool = Field(False, description="meta: leave a language out of its own meta loss")
+    head: bool = Field(False, description="meta: the masked-LM head is meta-learned too")
+    trunk_only: bool = Field(True, description="meta: modules move by their meta gradient alone")
+    draws: int = Field(1, gt=0, description="meta: languages drawn in a step whose modules then move")
+    episode_tokens: int = Field(
+        0,
+        ge=0,
+        description="meta: tokens of the virtual step and of each language's meta batch; "
+        "0: a language's even share of a batch",
+    )
+    radius: float = Field(
+        0.0, ge=0, description="meta-fast: relative size of the finite difference; 0: fits the precision"
+    )
+
+
 class MixtureOptions(Config):
     """How languages share the batches."""
 

@@ -10,7 +10,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import TypeVar
 
@@ -35,12 +35,14 @@ class TrainState:
     Attributes:
         step: optimiser steps done.
         chain: hash over the batches seen so far, in order.
+        extra: what the update carries from one step to the next.
     """
 
     model: MaskedLM | TaskModel
     optimizer: torch.optim.AdamW
     step: int = 0
     chain: str = ""
+    extra: dict[str, torch.Tensor] = field(default_factory=dict)
 
 
 Update = Callable[[TrainState, D], StepMetrics]
