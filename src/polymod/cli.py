@@ -34,6 +34,7 @@ COMMANDS = {
     "extend": "Add languages to a run, with all else frozen.",
     "finetune": "Learn a task in one language, modules and embeddings frozen.",
     "transfer": "Score a fine-tuned model in every language, with controls.",
+    "retrieve": "Find translations among sentences, per language pair.",
     "export": "Write a directory that transformers loads.",
     "import": "Make a run of a transformers X-MOD directory.",
     "verify": "Check every hash of a folder.",

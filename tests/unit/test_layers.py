@@ -20,7 +20,7 @@ LAYERS = {
     **dict.fromkeys(
         ["errors", "faults", "files", "progress", "yaml12", "config", "languages", "batch", "metrics"], 0
     ),
-    **dict.fromkeys(["registration", "__init__"], 0),  # registration names what it imports later, as texts
+    "registration": 0,  # names what it imports later, as texts
     **dict.fromkeys(["text", "worlds", "model"], 1),
     "data": 2,
     "train": 3,
@@ -28,8 +28,8 @@ LAYERS = {
     "study": 5,
     **dict.fromkeys(["report", "bench"], 6),
     "commands": 7,
-    "cli": 8,
-    "__main__": 9,
+    **dict.fromkeys(["cli", "face"], 8),
+    **dict.fromkeys(["__main__", "__init__"], 9),
 }
 WITHOUT_TORCH = ("text", "worlds")
 UNPICKLING = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

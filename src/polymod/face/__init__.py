@@ -1,0 +1,1 @@
+"""The Python face: ``polymod.load`` and what it returns."""
