@@ -42,7 +42,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.tasks.sources import read_sources
     from polymod.tasks.task import task_named
     from polymod.text.tokenizers import Tokenizers
-    from polymod.train.checkpoint import load_model, newest, restore, size_of
+    from polymod.train.checkpoint import load_model, newest, restore
     from polymod.train.log import RunLog, training_seconds
     from polymod.train.run import device_and_dtype, found, opened
 
@@ -72,8 +72,8 @@ def main(config: Config) -> dict[str, Any]:
             evaluations += saved.facts["evaluations"]
             over = job.is_over(state, evaluations)
             console.print("this is finished" if over else f"going on at step {state.step:,}", markup=False)
-        require_space(config.out, int(3.2 * size_of(state.model)))
         if not job.is_over(state, evaluations):
+            require_space(config.out, job.most_bytes())
             with (
                 bars("steps", console) as group,
                 RunLog(config.out, group, job.train, since=state.step) as log,

@@ -33,6 +33,7 @@ class Config(CommandConfig):
     against: Names = Field((), description="folders of another fine-tuning, to compare with")
     split: Literal["test", "dev", "train"] = Field("test", description="split to read")
     max_examples: int = Field(0, ge=0, description="examples of each language; 0: all")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to compute, always in fp32")
     resamples: int = Field(1000, ge=100, description="of the bootstrap")
 
 
@@ -85,7 +86,9 @@ def _measured(
     controls: Sequence[str],
 ) -> dict[str, Measured]:
     from polymod.tasks.transfer import measure
+    from polymod.train.run import device_and_dtype
 
+    device, _ = device_and_dtype(config.device, "fp32")
     done = dict.fromkeys(examples, 0)
     with bars("examples", stderr()) as group:
 
@@ -95,7 +98,7 @@ def _measured(
 
         for tag, each in examples.items():
             group.add(tag, total=len(each) * len(runs) * len(controls))
-        return measure(runs, task, examples, controls, config.split, told)
+        return measure(runs, task, examples, controls, config.split, device, told)
 
 
 def _write(

@@ -90,10 +90,9 @@ class TrainingSet:
         chosen = permute(index_B, np.full_like(index_B, len(self)), keys_B).tolist()
         sequences, tags = [self._sequences[i] for i in chosen], [self._tags[i] for i in chosen]
         micro = tuple(batch for _, batch in batches(sequences, tags, budget=self._micro_tokens))
-        digest = hashlib.sha256()
-        for batch in micro:
-            digest.update(batch.ids_N.numpy().tobytes() + batch.targets_M.numpy().tobytes())
-        return GlobalBatch(micro, sum(len(batch.targets_M) for batch in micro), digest.hexdigest())
+        parts = [*(batch.ids_N for batch in micro), *(batch.targets_M for batch in micro)]
+        digest = hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
+        return GlobalBatch(micro, sum(len(batch.targets_M) for batch in micro), digest)
 
 
 def batches(

@@ -12,10 +12,11 @@ import torch
 from polymod.model.config import ModelConfig
 from polymod.model.encoder import Encoder
 from polymod.model.tasks import TaskModel, TaskSpec, initialise_task
-from polymod.tasks.examples import TrainingSet
+from polymod.tasks.examples import Coded, TrainingSet
 from polymod.tasks.options import LONGEST, FinetuneOptions
 from polymod.tasks.predict import predict
 from polymod.tasks.protocol import apply_protocol
+from polymod.tasks.signature import line, signature
 from polymod.tasks.sources import Sources
 from polymod.train.checkpoint import checkpoint_folders, save
 from polymod.train.joint import joint
@@ -24,6 +25,7 @@ from polymod.train.loop import Job, TrainState, fit
 from polymod.train.optim import build_optimizer
 from polymod.train.run import versions
 
+NEWEST = 2  # checkpoints that are kept, and those that were best to them
 Evaluation = dict[str, Any]  # step, score, and the metrics of each source language
 
 
@@ -77,7 +79,7 @@ class Finetuning:
         def keep(state: TrainState, _: bool) -> None:
             facts = {"task": self.spec.model_dump(mode="json"), "evaluations": evaluations}
             save(state, out, facts={**facts, "versions": versions()}, keep=len(checkpoint_folders(out)) + 1)
-            _prune(out, evaluations, newest=2)
+            _prune(out, evaluations, newest=NEWEST)
 
         def evaluate(state: TrainState, last: bool) -> None:
             if self.sources.dev:
@@ -95,6 +97,11 @@ class Finetuning:
             fit(state, update, at, until=self.steps, seed=seed, log=log.step, jobs=jobs)
         except _Over:
             return
+
+    def most_bytes(self) -> int:
+        """Of the checkpoints that are kept at once: weights, and two moments of what trains."""
+        trained, frozen = self.parameters["trained"], self.parameters["frozen"]
+        return 4 * (2 * NEWEST + 1) * (3 * trained + frozen)  # fp32; one is being written
 
     def evaluate(self, model: TaskModel) -> dict[str, Any]:
         """The task's metrics on the dev examples of each source language, and the mean of the main ones."""
@@ -130,7 +137,18 @@ class Finetuning:
             "max_length": longest_of(self.config, self.options),
             "protocol": self.protocol,
             "labels": list(self.spec.labels),
+            "signatures": {coded.tag: self._signature(coded) for coded in self.sources.dev},
         }
+
+    def _signature(self, coded: Coded) -> str:
+        """What a dev score was measured on and how."""
+        seed, tokenizer = self.options.seed, self.sources.hashes["tokenizers"][coded.tag]
+        longest = longest_of(self.config, self.options)
+        protocol = {"longest": longest, "module": coded.tag, **self.protocol}
+        document = signature(
+            self.task, coded.examples, split="dev", seed=seed, tokenizer=tokenizer, protocol=protocol
+        )
+        return line(document)
 
 
 def longest_of(config: ModelConfig, options: FinetuneOptions) -> int:

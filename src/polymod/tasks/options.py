@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from polymod.config import Config, Names
 from polymod.train.config import TrainOptions
@@ -51,6 +51,12 @@ class FinetuneOptions(Config):
         if unknown := [name for name in names if name not in FROZEN]:
             raise ValueError(f"{unknown[0]!r} is no part that is frozen; those are {', '.join(FROZEN)}")
         return names
+
+    @model_validator(mode="after")
+    def _patience_needs_evaluations(self) -> Self:
+        if self.patience and self.select == "last":
+            raise ValueError("patience needs evaluations on dev, which select 'last' does without")
+        return self
 
     def train(self, steps: int) -> TrainOptions:
         """The same for the update, the optimiser and the log, which pre-training and fine-tuning share."""

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 
 from torch import nn
 
+from polymod.errors import UserError
 from polymod.model.encoder import Encoder
 from polymod.model.partition import TRUNK, freeze, owner
 from polymod.model.tasks import TaskModel
@@ -37,10 +38,16 @@ def apply_protocol(
 ) -> dict[str, int]:
     """Freeze what the protocol freezes, and in any case what belongs to another language than the sources.
 
+    Raises:
+        UserError: the model lacks a part of ``unfreeze``.
+
     Returns:
         How many parameters are ``trained`` and ``frozen``.
     """
     parts = freezable(model.encoder)
+    if missing := [name for name in unfreeze if not parts[name]]:
+        there = ", ".join(name for name in FROZEN if parts[name])
+        raise UserError(f"the model has no {missing[0]}", where="--train.unfreeze", fix=f"it has {there}")
     fixed = {id(parameter) for name in FROZEN if name not in unfreeze for parameter in parts[name]}
     names = {
         name: parameter.numel()

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from polymod.languages import LanguageError, describe, resolve
 from polymod.model.config import SHARED
@@ -132,6 +133,7 @@ def measure(
     examples: Mapping[str, Sequence[Example]],
     controls: Sequence[str],
     split: str,
+    device: torch.device,
     told: Callable[[str, int], None],
 ) -> dict[str, Measured]:
     """Read the examples of all languages with all runs under every control.
@@ -143,7 +145,7 @@ def measure(
     found: dict[str, dict[str, list[Statistics]]] = {control: {} for control in controls}
     signatures: dict[str, dict[str, list[str]]] = {control: {} for control in controls}
     for run in runs:
-        model = run.model()
+        model = run.model().to(device)
         for tag, each in examples.items():
             coded = code(task, each, tag, run.tokenizers.of(tag), run.spec.labels, run.longest)
             signed = _signed(task, each, split, run, tag)
