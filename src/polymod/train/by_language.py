@@ -95,7 +95,7 @@ class LanguageGradients:
         self._noted.add(tag)
         metrics = StepMetrics() if again else self.metrics
         self._seed(tag)
-        with _frozen(self.trunk.packs if again else []):
+        with frozen(self.trunk.packs if again else []):
             for piece in self.pieces[tag]:
                 backward(self.model, piece.to(self.device), self._scale, self.dtype, metrics)
 
@@ -227,7 +227,7 @@ def split(batch: Batch) -> Iterator[Batch]:
 
 
 @contextmanager
-def _frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
+def frozen(parameters: list[nn.Parameter]) -> Iterator[None]:
     """Without gradients of these parameters."""
     before = [parameter.requires_grad for parameter in parameters]
     for parameter in parameters:

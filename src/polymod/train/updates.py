@@ -11,9 +11,11 @@ from polymod.model.heads import MaskedLM
 from polymod.train.aggregate import aggregated
 from polymod.train.balance import balance
 from polymod.train.config import TreatmentOptions, UpdateName
+from polymod.train.episodes import Episodes
 from polymod.train.gradvac import vaccine
 from polymod.train.joint import joint
 from polymod.train.loop import Update
+from polymod.train.meta import meta
 from polymod.train.pretraining import Pretraining
 from polymod.train.surgery import surgery
 
@@ -24,7 +26,18 @@ UPDATES: dict[str, Builder] = {
     "pcgrad": lambda job, model, treatment, dtype: surgery(model, job.train, treatment, dtype),
     "gradvac": lambda job, model, treatment, dtype: vaccine(model, job.train, treatment, dtype),
     "balance": lambda job, model, treatment, dtype: balance(model, job.train, treatment, dtype),
+    "meta": lambda job, model, treatment, dtype: meta(
+        model, job.train, treatment, dtype, episodes(job, treatment)
+    ),
 }
+
+
+def episodes(job: Pretraining, treatment: TreatmentOptions) -> Episodes:
+    """The data of meta steps."""
+    shards, plan = job.shards, job.plan
+    size = treatment.episode_tokens or plan.batch_tokens // len(shards.tags)
+    bos_id = shards.vocabulary.bos_id
+    return Episodes(shards, shards.tags, job.masking, plan, bos_id=bos_id, num_tokens=size)
 
 
 def build(
