@@ -178,7 +178,9 @@ def _show_differences(table: Mapping[str, Any], name: str) -> None:
         rows["mean of the targets"] = table["macro"]
     print(f"{'language':<28} {name:>22} {'p':>6}")
     for label, each in rows.items():
-        print(f"{label:<28} {_apart(each)} {each['p']:6.3f}")
+        print(
+            f"{label:<28} {_apart(each)} {each['p']:6.3f}" if "p" in each else f"{label:<28} {_apart(each)}"
+        )
 
 
 def _label(tag: str) -> str:

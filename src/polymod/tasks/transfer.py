@@ -95,7 +95,7 @@ def choose(
     Raises:
         LanguageError: a language that was asked for would need a module of its own, or no language has one.
     """
-    lacking = {tag: run for run in runs for tag in tags if tag not in run.saved.config.languages}
+    lacking = {tag: run for run in reversed(runs) for tag in tags if tag not in run.saved.config.languages}
     if asked_for and "target" not in controls:
         return list(tags), {}
     read = [tag for tag in tags if tag not in lacking]

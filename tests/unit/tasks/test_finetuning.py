@@ -19,7 +19,9 @@ from polymod.tasks.encoded import Encoded
 from polymod.tasks.examples import Coded, TrainingSet, batches, some, with_targets
 from polymod.tasks.finetuning import best_of
 from polymod.tasks.options import FROZEN, FinetuneOptions
+from polymod.tasks.predict import predict
 from polymod.tasks.protocol import apply_protocol
+from polymod.tasks.task import TASKS
 from polymod.train.joint import joint
 from polymod.train.loop import TrainState
 from polymod.train.optim import build_optimizer
@@ -196,6 +198,24 @@ def test_two_sources_go_through_their_own_modules():
         if parts:
             torch.testing.assert_close(gradient, sum(parts), rtol=1e-4, atol=1e-6, msg=name)
     assert {owner(name) for name, gradient in both.items() if gradient is not None} == {None, "en", "to"}
+
+
+@pytest.mark.parametrize("spec", [SPEC, TOKENS, TaskSpec(task="qa", kind="span")], ids=lambda spec: spec.kind)
+@pytest.mark.parametrize("module", ["to", "en", None])
+def test_text_is_read_through_any_module_as_one_sequence_at_a_time_would_be(spec, module):
+    model = task_model(spec)
+    task = replace(TASKS[spec.task], decode=lambda example, encoded, logits: logits)
+    texts = coded("to", kind="token" if spec.kind == "token" else "sequence")
+    texts = replace(texts, encoded=[texts.sequences[:3], [], *([each] for each in texts.sequences[3:])])
+    texts = replace(texts, examples=[None] * len(texts.encoded))
+    via = {} if module == "to" else {"to": module}
+    found = predict(model, task, texts, via=via)
+    assert [len(each) for each in found] == [3, 0, 1, 1, 1, 1]
+    for sequence, logits in zip(texts.sequences, (part for each in found for part in each), strict=True):
+        alone = with_targets(Batch.pack([torch.tensor(sequence.ids)], [module]), [sequence])
+        expected = model.logits(alone).detach().numpy()
+        np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-5)
+    assert model.training
 
 
 def test_some_examples_are_the_same_ones_in_aligned_files():
