@@ -12,6 +12,7 @@ from polymod.config import CommandConfig, Names
 from polymod.errors import UserError
 
 if TYPE_CHECKING:
+    from polymod.model.config import ModelConfig
     from polymod.model.hf import Model
     from polymod.train.checkpoint import Saved
 
@@ -38,6 +39,7 @@ def main(config: Config) -> dict[str, Any]:
     """Write the directory under another name, load it with what it is for, compare, rename."""
     from polymod.files import MANIFEST, atomic_folder, require_space, sha256, write_json, write_manifest
     from polymod.languages import canonical_all, resolve
+    from polymod.model.fold import fold_vocabulary
     from polymod.model.install import drop_language
 
     source = _source(config.run)
@@ -46,6 +48,7 @@ def main(config: Config) -> dict[str, Any]:
     tags = tuple(tag for tag in languages if tag in wanted)
     onnx = config.format == "onnx"
     _check(onnx, tags)
+    _check_vocabulary(config, source.saved.config, tags)
     identity = {"checkpoint": sha256(source.saved.folder / MANIFEST), "languages": list(tags)}
     if onnx:
         identity["format"] = "onnx"
@@ -54,6 +57,7 @@ def main(config: Config) -> dict[str, Any]:
     model = source.model().eval()
     for tag in {*languages} - wanted:
         drop_language(model, tag)
+    fold_vocabulary(model)
     require_space(config.out, int(1.1 * sum(p.numel() * 4 for p in model.parameters())))
     with atomic_folder(config.out) as folder:
         document = _write(model, source, folder, onnx)
@@ -108,16 +112,34 @@ def _check(onnx: bool, tags: tuple[str, ...]) -> None:
     require()
 
 
+def _check_vocabulary(config: Config, model: ModelConfig, tags: tuple[str, ...]) -> None:
+    """Whether the languages have one vocabulary, which is all that a directory can hold."""
+    from polymod.model.fold import vocabularies
+
+    groups = vocabularies(model, tags)
+    if len(groups) > 1:
+        outs = [f"{config.out}-{tags[0] if tags[0] in model.own_vocabularies else 'all'}" for tags in groups]
+        commands = [
+            f"polymod export {config.run} --out {out} --languages {','.join(group)}"
+            for out, group in zip(outs, groups, strict=True)
+        ]
+        what = f"the languages have {len(groups)} vocabularies, and a directory holds one"
+        fix = "export them one vocabulary at a time:"
+        raise UserError(what, where=str(config.run), fix="\n    ".join([fix, *commands]))
+
+
 def _write(model: Model, source: _Source, folder: Path, onnx: bool) -> dict[str, Any]:
     """All files, and what the comparison of the model with what was written found."""
     from polymod.model import hf
     from polymod.model.card import write_card, write_tokenizer
     from polymod.model.tasks import TaskModel
+    from polymod.text.tokenizers import Tokenizers
     from polymod.train.run import TOKENIZER
 
     spec = model.spec if isinstance(model, TaskModel) else None
     if (source.run / TOKENIZER).exists():
-        write_tokenizer((source.run / TOKENIZER).read_bytes(), model.config, folder)
+        path = Tokenizers(source.run).path(model.config.languages[0])
+        write_tokenizer(path.read_bytes(), model.config, folder)
     write_card(model.config, folder, spec=spec, onnx=onnx, facts=source.facts, scores=source.scores)
     if onnx:
         from polymod.model.hf_onnx import compare_onnx, write_onnx
