@@ -48,7 +48,7 @@ def compact(numbers: Sequence[int]) -> array[int]:
 
 
 def tokenise(tokenizer: Tokenizer, text: str | Sequence[str]) -> Encoding:
-    """Tokens of a text, or of words, without special tokens; ``<mask>`` in a text is text."""
+    """Tokens of a text or of words, without special ones around; a text that spells ``<mask>`` is text."""
     tokenizer.encode_special_tokens = True
     return tokenizer.encode(text, is_pretokenized=not isinstance(text, str), add_special_tokens=False)
 

@@ -73,27 +73,24 @@ def places(encoding: Encoding, text: str) -> Offsets:
     A run of unknown characters becomes bytes that all name the whole run; each gets its own character here.
     """
     offsets_C2 = np.array(encoding.offsets, np.int32).reshape(-1, 2)
-    _place_bytes(offsets_C2, encoding.tokens)
+    _place_bytes(offsets_C2, encoding)
     firsts, which_C = np.unique(offsets_C2[:, 0], return_inverse=True)
     next_C = np.append(firsts[1:], len(text))[which_C]
     offsets_C2[:, 1] = np.maximum(offsets_C2[:, 1], next_C)
     return offsets_C2
 
 
-def _place_bytes(offsets_C2: Offsets, tokens: Sequence[str]) -> None:
+def _place_bytes(offsets_C2: Offsets, encoding: Encoding) -> None:
     """Give the bytes of a run of several characters the place of their own character, if it can be told."""
-    runs = groupby(
-        range(len(tokens)), lambda i: (tokens[i][:3] == "<0x" and len(tokens[i]) == 6, *offsets_C2[i])
-    )
-    for (is_bytes, start, stop), run in runs:
-        if not is_bytes or stop - start < 2:
-            continue
+    tokens, offsets = encoding.tokens, encoding.offsets
+    of_bytes = [row for row, token in enumerate(tokens) if token[:3] == "<0x" and len(token) == 6]
+    for (start, stop), run in groupby(of_bytes, offsets.__getitem__):
         rows = list(run)
-        data = bytes(int(tokens[row][3:5], 16) for row in rows)
-        number_of_byte = np.cumsum([byte & 0xC0 != 0x80 for byte in data]) - 1
-        if number_of_byte[-1] + 1 == stop - start:
-            offsets_C2[rows, 0] = start + number_of_byte
-            offsets_C2[rows, 1] = start + number_of_byte + 1
+        data = [int(tokens[row][3:5], 16) for row in rows]
+        character = np.cumsum([byte & 0xC0 != 0x80 for byte in data]) - 1
+        if character[-1] + 1 == stop - start:
+            offsets_C2[rows, 0] = start + character
+            offsets_C2[rows, 1] = start + character + 1
 
 
 def decode_answer(

@@ -33,15 +33,16 @@ def read_tagged(path: Path, refusal: Callable[[str], str]) -> list[Tagged]:
         UserError: a line has other columns, no word, or a tag that is refused; or there is no sentence.
     """
     sentences: list[Tagged] = []
+    known: dict[str, str] = {}  # tags that are not refused; each is held once
     rows: list[tuple[str, str, str]] = []
     for row in (*_rows(path), None):
         if row is not None:
             where, word, tag = row
             if not word.strip():
                 refuse("no word before the tag", where)
-            if reason := refusal(tag):
+            if tag not in known and (reason := refusal(tag)):
                 refuse(f"tag {tag!r} {reason}", where)
-            rows.append(row)
+            rows.append((where, word, known.setdefault(tag, tag)))
         elif rows:
             places, words, tags = zip(*rows, strict=True)
             sentences.append(Tagged(places[0], words, tags))
