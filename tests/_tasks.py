@@ -12,7 +12,8 @@ from polymod.text.tokenizer import SPECIAL_TOKENS, build_tokenizer
 # Marks that combine and marks that compose, no spaces between words, conjuncts, one character a word.
 SAMPLE = (
     "the answer is here who stands at the café Çeşme naïve Việt Nam? ที่นี่ประเทศไทย 中国的首都是北京。"
-    " हिन्दी में क्या है नई दिल्ली भारत की राजधानी है عاصمة مصر القاهرة ABC 1789, (x) - </s> <mask> 日本の首都は東京です"
+    " हिन्दी में क्या है नई दिल्ली भारत की राजधानी है عاصمة مصر القاهرة ABC 1789, (x) -"
+    " </s> <mask> 日本の首都は東京です"
 )
 
 
