@@ -9,6 +9,7 @@ from pydantic import Field
 
 from polymod.commands import pretrain
 from polymod.config import CommandConfig, Names, Tree
+from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
 from polymod.train.config import MixtureOptions, ModelOptions, TrainOptions, TreatmentOptions, UpdateName
 
@@ -33,6 +34,7 @@ class Config(CommandConfig):
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()
     treatment: TreatmentOptions = TreatmentOptions()
+    monitor: MonitorOptions = MonitorOptions()
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:
@@ -44,7 +46,7 @@ def main(config: Config) -> dict[str, Any]:
     """Count; nothing is built."""
     from polymod.bench.timing import training_flops
     from polymod.model.flops import flops_per_token, parameters
-    from polymod.train.memory import checkpoint_bytes, memory, shortage
+    from polymod.train.memory import checkpoint_bytes, extra_trunks, memory, shortage
 
     tokens, vocab_size = _data(config)
     sizes = config.model.model_dump(exclude={"preset", "language_embedding"})
@@ -60,13 +62,15 @@ def main(config: Config) -> dict[str, Any]:
     seen = config.train.steps * config.train.batch_tokens
     here = config.flops or training_flops()
     languages = _languages(config, tokens)
+    in_step = min(len(tokens), max(1, config.train.batch_tokens // config.train.block_tokens))
+    trunks = extra_trunks(config.update, config.treatment, in_step)
     return {
         "preset": config.model.preset,
         "arm": config.arm,
         "num_languages": len(tokens),
         "parameters": parameters(model),
-        "memory": memory(model, config.train),
-        "memory_bf16": memory(model, config.train, element=2),
+        "memory": memory(model, config.train, trunks=trunks),
+        "memory_bf16": memory(model, config.train, element=2, trunks=trunks),
         "disk": {"checkpoint": checkpoint_bytes(model), "kept": config.train.keep * checkpoint_bytes(model)},
         "tokens": seen,
         "flops": {"per_token": flops, "total": flops["total"] * seen},
@@ -75,7 +79,11 @@ def main(config: Config) -> dict[str, Any]:
             "h200": {"flops_per_second": H200_SUSTAINED, "seconds": flops["total"] * seen / H200_SUSTAINED},
         },
         "languages": languages,
-        "warnings": [warning for warning in (shortage(model, config.train), *_epochs(languages)) if warning],
+        "warnings": [
+            warning
+            for warning in (shortage(model, config.train, trunks=trunks), *_epochs(languages))
+            if warning
+        ],
     }
 
 
@@ -126,7 +134,7 @@ def show(document: dict[str, Any]) -> None:
     print(f"{document['preset']}, {document['arm']} arm, {document['num_languages']:,} languages")
     parts = ", ".join(f"{part} {p[part] / 1e6:,.1f}" for part in ("embeddings", "body", "head", "packs"))
     print(f"parameters  {p['total'] / 1e6:,.1f} M: {parts}; a pack {p['pack'] / 1e6:,.2f}")
-    named = ", ".join(f"{part} {m[part] / 1e9:.2f}" for part in m if part != "total")
+    named = ", ".join(f"{part} {m[part] / 1e9:.2f}" for part in m if part != "total" and m[part])
     print(f"memory      {m['total'] / 1e9:.2f} GB: {named}")
     bf16 = f"{document['memory_bf16']['total'] / 1e9:.2f} GB with activations in bf16"
     print(f"            {bf16}; Python and its libraries add about 0.5 GB")

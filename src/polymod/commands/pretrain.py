@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from polymod.config import CommandConfig, Names, Tree
+from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
 from polymod.progress import bars, stderr
 from polymod.train.config import (
@@ -27,6 +28,7 @@ DEFAULT_PRESET = "modern-tiny"
 FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
+    "monitor.gradients",
 )
 
 
@@ -44,6 +46,7 @@ class Config(CommandConfig):
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()
     treatment: TreatmentOptions = TreatmentOptions()
+    monitor: MonitorOptions = MonitorOptions()
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:
@@ -72,13 +75,14 @@ class Config(CommandConfig):
 
 def main(config: Config) -> dict[str, Any]:
     """Train until ``train.steps``; resume if the run was begun before."""
+    from polymod.diagnose.monitor import monitored
     from polymod.files import require_space, sha256
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.checkpoint import newest, restore, size_of
     from polymod.train.log import RunLog, training_seconds
     from polymod.train.loop import TrainState, fit
-    from polymod.train.memory import shortage
+    from polymod.train.memory import extra_trunks, shortage
     from polymod.train.optim import build_optimizer
     from polymod.train.pretraining import Pretraining
     from polymod.train.run import device_and_dtype, keep_tokenizer, opened
@@ -108,7 +112,8 @@ def main(config: Config) -> dict[str, Any]:
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
         require_space(config.out, int(2.2 * size_of(model)))
-        if device.type == "cpu" and (warning := shortage(model.config, config.train)):
+        trunks = extra_trunks(config.update, config.treatment, len(shards.tags))
+        if device.type == "cpu" and (warning := shortage(model.config, config.train, trunks=trunks)):
             console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
             with (
@@ -117,6 +122,8 @@ def main(config: Config) -> dict[str, Any]:
             ):
                 jobs = job.jobs(config.out, log, facts={"identity": identity}, console=console)
                 until, seed = config.train.steps, config.train.seed
+                every = config.monitor.gradients
+                update = monitored(update, config.out, every=every, since=state.step, dtype=dtype)
                 fit(state, update, job.loader.at, until=until, seed=seed, log=log.step, jobs=jobs)
         valid = job.score(model)
         seconds = training_seconds(config.out)

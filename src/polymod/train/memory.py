@@ -10,21 +10,35 @@ import os
 
 from polymod.model.config import ROWS_PER_CHUNK, ModelConfig
 from polymod.model.flops import parameters
-from polymod.train.config import TrainOptions
+from polymod.train.config import TrainOptions, TreatmentOptions, UpdateName
 
 FP32 = 4
+# Tensors as large as the trunk that an update holds besides its weights, gradients and moments.
+TRUNKS: dict[str, int] = {"joint": 0, "balance": 1, "meta": 4, "meta-fast": 2}
 
 
-def memory(config: ModelConfig, options: TrainOptions, *, element: int = FP32) -> dict[str, int]:
+def extra_trunks(update: UpdateName, treatment: TreatmentOptions, languages: int) -> int:
+    """How many such tensors; surgery and aggregation keep a gradient of each language of a step.
+
+    Args:
+        languages: of a step.
+    """
+    return TRUNKS[update] if update in TRUNKS else min(treatment.hold or languages, languages)
+
+
+def memory(
+    config: ModelConfig, options: TrainOptions, *, element: int = FP32, trunks: int = 0
+) -> dict[str, int]:
     """Bytes at the peak of a training step.
 
     Args:
         element: bytes of an activation: 4 in fp32, 2 under bf16 autocast.
+        trunks: what ``extra_trunks`` says of the update.
 
     Returns:
         ``weights``, ``gradients`` (trunk and the languages of a batch), ``optimizer`` (moments of all
-        languages), ``activations`` (of a micro-batch), ``head`` (logits and gradients of the output matrix)
-        and ``total``.
+        languages), ``activations`` (of a micro-batch), ``head`` (logits and gradients of the output matrix),
+        ``treatment`` (what the update holds besides) and ``total``.
     """
     counts = parameters(config)
     trunk, per_language = counts["total"] - counts["packs"], counts["packs"] // max(1, len(config.packs))
@@ -37,13 +51,15 @@ def memory(config: ModelConfig, options: TrainOptions, *, element: int = FP32) -
         "optimizer": 2 * FP32 * counts["total"],
         "activations": element * options.micro_tokens * activations_per_token(config),
         "head": FP32 * (2 * rows * config.vocab_size + embedding),
+        "treatment": FP32 * trunks * trunk,
     }
     return {**parts, "total": sum(parts.values())}
 
 
-def shortage(config: ModelConfig, options: TrainOptions) -> str:
+def shortage(config: ModelConfig, options: TrainOptions, *, trunks: int = 0) -> str:
     """A warning if a step on the CPU needs more memory than this machine has; else nothing."""
-    needed, there = memory(config, options)["total"], os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed = memory(config, options, trunks=trunks)["total"]
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if needed < 0.9 * there:
         return ""
     have = f"a step needs about {needed / 1e9:.1f} GB, this machine has {there / 1e9:.1f} GB"

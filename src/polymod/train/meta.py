@@ -1,4 +1,4 @@
-"""Meta-learned language modules (Wang, Lipton and Tsvetkov 2020, https://arxiv.org/abs/2010.03017): modules are
+"""Meta-learned language modules (Wang, Lipton and Tsvetkov 2020, https://arxiv.org/abs/2010.03017): they are
 trained so that a step of the trunk on one language helps all.
 
 theta is the trunk, phi what is meta-learned: the packs of the languages of the virtual step.
@@ -64,7 +64,7 @@ def meta_gradient(
 
     With ``theta' = theta - inner_lr grad_theta loss(theta, phi; support)`` it is the mean over queries of
 
-        dloss(theta', phi)/dphi - inner_lr (d2loss(theta, phi; support)/dphi dtheta)^T dloss(theta', phi)/dtheta
+        dloss(theta', phi)/dphi - inner_lr (d2loss(support)/dphi dtheta)^T dloss(theta', phi)/dtheta'
 
     exactly: the second term is a gradient of a gradient. Queries are differentiated one at a time, so memory
     is that of the support batch, whose graph is kept, and of one query. The support batch runs on PyTorch's
@@ -130,6 +130,7 @@ def meta(
     Raises:
         UserError: no packs, no signal, or a single language.
     """
+    check_modules(model)
     _check(model, treatment)
     heads = [name for name, _ in model.named_parameters() if treatment.head and place(name).group == "head"]
     own = [p for name, p in model.named_parameters() if owner(name) is not TRUNK or name in heads]
@@ -149,6 +150,7 @@ def meta(
                 return metrics
         for number in range(state.step * treatment.draws, (state.step + 1) * treatment.draws):
             tag = drawn(batch, int(key(options.seed, "meta", number)))
+            state.optimizer.zero_grad(set_to_none=True)
             others = [other for other in episodes.tags if other != tag or not treatment.only_other_languages]
             gradient_of, found = meta_gradient(
                 state.model,
@@ -162,7 +164,6 @@ def meta(
             if not trains:  # nothing else says what the loss is
                 count = len(support.targets_M)
                 metrics.by_language.setdefault(tag, LossSum()).add(found.support * count, count)
-            state.optimizer.zero_grad(set_to_none=True)
             for name, parameter in model.named_parameters():
                 parameter.grad = gradient_of.get(name)
             metrics.skipped |= apply(state, options, StepMetrics()).skipped
@@ -207,10 +208,14 @@ def norm(tensors: Mapping[str, Tensor]) -> Tensor:
     return total
 
 
-def _check(model: MaskedLM, treatment: TreatmentOptions) -> None:
+def check_modules(model: MaskedLM) -> None:
+    """Refuse a model that has nothing to meta-learn."""
     if model.config.arm != "modular":
         what = f"the {model.config.arm} arm has no modules of languages, which are what is meta-learned"
         raise UserError(what, where="--update", fix="give --arm modular")
+
+
+def _check(model: MaskedLM, treatment: TreatmentOptions) -> None:
     if treatment.only_other_languages and treatment.order == 1:
         what = "with order 1 the loss of other languages does not reach a module"
         raise UserError(

@@ -16,6 +16,7 @@ from polymod.train.gradvac import vaccine
 from polymod.train.joint import joint
 from polymod.train.loop import Update
 from polymod.train.meta import meta
+from polymod.train.meta_fast import meta_fast
 from polymod.train.pretraining import Pretraining
 from polymod.train.surgery import surgery
 
@@ -28,6 +29,9 @@ UPDATES: dict[str, Builder] = {
     "balance": lambda job, model, treatment, dtype: balance(model, job.train, treatment, dtype),
     "meta": lambda job, model, treatment, dtype: meta(
         model, job.train, treatment, dtype, episodes(job, treatment)
+    ),
+    "meta-fast": lambda job, model, treatment, dtype: meta_fast(
+        model, job.train, treatment, dtype, job.loader.at
     ),
 }
 

@@ -1,6 +1,5 @@
 """FAMO: its equations, and that the trunk steps with the weighted gradients while packs do not notice."""
 
-import pytest
 import torch
 
 from _models import LANGUAGES, gradients, tiny_batch, tiny_model
