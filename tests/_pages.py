@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import Any
 
-from _results import results
+from _results import grown
 
 _PAYLOADS = (
     "<script>alert(1)</script>",
@@ -117,7 +117,7 @@ class Page(HTMLParser):
 
 def stuffed(string: str) -> dict[str, Any]:
     """A results document with ``string`` in every free text: titles, names, keys, values, notes."""
-    document = results(3, 2, ("modular", "shared"), points=4)
+    document = grown(3, 2, ("modular", "shared"), points=4)
     tags = {tag: f"{string}{index}" for index, tag in enumerate(document["world"]["languages"])}
     facts = {
         tags[tag]: {"family": f"{string}{fact['family']}", f"{string} key": string, "number": 1}
@@ -143,9 +143,42 @@ def stuffed(string: str) -> dict[str, Any]:
         },
         "data": {"vocabulary": 4000, "languages": data},
         "arms": arms,
+        "added": _stuffed_addition(document["added"], tags, string),
+        "transfer": {
+            f"{string} {task}": _stuffed_task(part, tags, string)
+            for task, part in document["transfer"].items()
+        },
         "config": {string: {string: [string, string]}},
         "notes": [string, f"{string} again"],
     }
+
+
+def _stuffed_addition(part: dict[str, Any], tags: dict[str, str], string: str) -> dict[str, Any]:
+    texts = {
+        "vocabulary": {"mode": string, "size": 4000, "own_rows": 7},
+        "advice": {"vocab": f"{string} advised", "why": f"{string} advises"},
+        "chosen_fertility": {"tokens_per_word": 1.0},
+    }
+    languages = {}
+    for tag, each in part["languages"].items():
+        overlap = {tags[old]: value for old, value in each["relatives"]["overlap"].items()}
+        relatives = {"overlap": overlap, "chosen": [], "why": f"{string} is like it"}
+        languages[tags[tag]] = {**each, **texts, "init_from": [string], "relatives": relatives}
+    return {
+        "languages": languages,
+        "old_languages": {tags[old]: is_ for old, is_ in part["old_languages"].items()},
+    }
+
+
+def _stuffed_task(part: dict[str, Any], tags: dict[str, str], string: str) -> dict[str, Any]:
+    def renamed(table: dict[str, Any]) -> dict[str, Any]:
+        return {**table, "languages": {tags[tag]: each for tag, each in table["languages"].items()}}
+
+    tables = {
+        key: {name: renamed(table) for name, table in part[key].items()} for key in ("modules", "differences")
+    }
+    texts = {"task": f"{string} task", "metric": f"{string} metric", "source": string, "labels": [string]}
+    return {**renamed(part), **tables, **texts}
 
 
 def _renamed(arm: dict[str, Any], tags: dict[str, str]) -> dict[str, Any]:

@@ -125,3 +125,133 @@ def _arm(number: int, entropy: dict[str, float], last: dict[str, float], points:
 def _point(step: int, key: str, losses: dict[str, float]) -> dict[str, Any]:
     mean = round(sum(losses.values()) / len(losses), 4)
     return {"step": step, "tokens": step * TOKENS_PER_STEP, key: mean, "languages": losses}
+
+
+def grown(
+    languages: int = 12, families: int = 4, arms: tuple[str, ...] = ("modular", "shared"), points: int = 60
+) -> dict[str, Any]:
+    """The same with one more language, which was added afterwards, and two tasks learnt in the first."""
+    document = results(languages + 1, families, arms, points)
+    *old, new = document["world"]["languages"]
+    for name, arm in document["arms"].items():
+        document["arms"][name] = {
+            **arm,
+            "valid": {**arm["valid"], "languages": _only(arm["valid"]["languages"], old)},
+        }
+        for curve in ("train_curve", "valid_curve"):
+            document["arms"][name][curve] = [
+                {**each, "languages": _only(each["languages"], old)} for each in arm[curve]
+            ]
+    document["data"]["languages"] = _only(document["data"]["languages"], old)
+    document["added"] = _added(new, old)
+    document["transfer"] = {
+        "nli": _transfer("nli", "accuracy", [*old, new], level=0.42) | {"labels": ["a", "b", "c"]},
+        "ner": _transfer("ner", "f1", [*old, new], level=0.61),
+    }
+    return document
+
+
+def _only(part: dict[str, Any], tags: list[str]) -> dict[str, Any]:
+    return {tag: part[tag] for tag in tags if tag in part}
+
+
+def _added(tag: str, old: list[str]) -> dict[str, Any]:
+    fertility = {
+        "tokens_per_word": 1.56,
+        "characters_per_token": 3.71,
+        "byte_share": 0.0,
+        "unknown_share": 0.0,
+    }
+    overlap = {each: round(0.62 - 0.04 * number, 3) for number, each in enumerate(old)}
+    return {
+        "languages": {
+            tag: {
+                "vocabulary": {"mode": "keep", "size": 4000, "own_rows": 0, "began": {}},
+                "parameters": 34_816,
+                "tokens": 170_000,
+                "epochs": 0.9,
+                "seconds": 9.5,
+                "init_from": old[:2],
+                "fertility": fertility,
+                "chosen_fertility": fertility,
+                "advice": {
+                    "vocab": "keep",
+                    "why": "a text takes 1.1 times as many tokens as in the run's languages",
+                },
+                "relatives": {
+                    "overlap": overlap,
+                    "chosen": old[:2],
+                    "why": "the largest overlap of tokens: "
+                    + ", ".join(f"{each} {overlap[each]:.2f}" for each in old[:2]),
+                },
+                "start": 3.41,
+                "loss": 2.62,
+                "no_module": 5.33,
+                "unigram_entropy": 4.81,
+            }
+        },
+        "old_languages": {each: {"bit_equal": True} for each in old},
+    }
+
+
+def _transfer(task: str, metric: str, tags: list[str], *, level: float) -> dict[str, Any]:
+    """As ``transfer --module all`` gives it; the first language is the source."""
+    chance = random.Random(task)
+    source, others = tags[0], tags[1:]
+    own = {tag: level + chance.uniform(-0.08, 0.08) for tag in others} | {source: level + 0.15}
+    worth = {"target": 0.0, "source": 0.09, "none": 0.21}
+    modules = {
+        control: _table(
+            task,
+            {tag: own[tag] - (less if tag != source or control == "none" else 0.0) for tag in tags},
+            source,
+        )
+        for control, less in worth.items()
+    }
+    differences = {
+        f"target-{control}": {
+            "languages": {
+                tag: _difference(less if tag != source or control == "none" else 0.0) for tag in tags
+            },
+            "macro": _difference(less, 0.012) if others else None,
+        }
+        for control, less in worth.items()
+        if less
+    }
+    about = {
+        "folders": [f"demo/runs/{task}"],
+        "task": task,
+        "metric": metric,
+        "source": source,
+        "split": "test",
+    }
+    return {**about, **modules["target"], "modules": modules, "differences": differences, "left_out": {}}
+
+
+def _table(task: str, scores: dict[str, float], source: str) -> dict[str, Any]:
+    others = {tag: score for tag, score in scores.items() if tag != source}
+    macro = sum(others.values()) / len(others) if others else None
+    worst = min(others, key=lambda tag: others[tag], default=None)
+    return {
+        "languages": {
+            tag: {"score": score, "low": score - 0.05, "high": score + 0.05, "examples": 200, "module": tag}
+            for tag, score in scores.items()
+        },
+        "macro": macro,
+        "macro_interval": None
+        if macro is None
+        else {"score": macro, "low": macro - 0.015, "high": macro + 0.015},
+        "worst": None if worst is None else others[worst],
+        "worst_language": worst,
+        "source_score": scores[source],
+        "source_gap": None if macro is None else scores[source] - macro,
+    }
+
+
+def _difference(value: float, half: float = 0.05) -> dict[str, float]:
+    return {
+        "difference": value,
+        "low": value - half,
+        "high": value + half,
+        "p": 0.002 if value > half else 0.6,
+    }

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from _pages import HOSTILE, stuffed
-from _results import results
+from _results import grown, results
 from polymod.report.page import render
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -108,16 +108,16 @@ def look(tmp_path: Path) -> Look:
 def long_words() -> dict[str, Any]:
     """Four arms and texts without a place to break."""
     names = ("modular", "shared", "shared-with-a-language-embedding", "dense")
-    document = results(6, 2, names, points=8)
+    document = grown(6, 2, names, points=8)
     for fact in document["world"]["languages"].values():
         fact["family"] = f"{fact['family']}{'x' * 80}"
     return document | {"title": "T" * 120, "command": "c" * 400, "notes": ["n" * 300], "kind": "k" * 90}
 
 
 PAGES: dict[str, Callable[[], dict[str, Any]]] = {
-    "demo": results,
+    "demo": grown,
     "long": long_words,
-    "many": lambda: results(100, 8, points=40),
+    "many": lambda: grown(100, 8, points=40),
     "least": lambda: {"schema": 1, "kind": "demo", "title": "Nothing yet"},
 }
 

@@ -13,13 +13,14 @@ from typing import Any
 import pytest
 
 from _pages import Page
-from _results import results
+from _results import grown, results
 from polymod.errors import UserError
 from polymod.report.document import read
 from polymod.report.finding import finding
 from polymod.report.page import FOLDER, SECTIONS, render, write
 
-ALL = ["losses", "learning", "relatedness", "data", "differences", "reading", "provenance"]
+OF_ARMS = ["losses", "learning", "relatedness", "data", "differences", "reading", "provenance"]
+ALL = [*OF_ARMS[:2], "addition", "transfer", *OF_ARMS[2:]]
 
 
 def sections(document: dict[str, Any]) -> list[str | None]:
@@ -28,7 +29,7 @@ def sections(document: dict[str, Any]) -> list[str | None]:
 
 def without(*path: str) -> dict[str, Any]:
     """The sample document without one part."""
-    document = results(4, 2, points=6)
+    document = grown(4, 2, points=6)
     part = document
     for key in path[:-1]:
         part = part[key]
@@ -37,7 +38,8 @@ def without(*path: str) -> dict[str, Any]:
 
 
 def test_the_sample_has_every_section_in_order() -> None:
-    assert sections(results()) == ALL
+    assert sections(grown()) == ALL
+    assert sections(results()) == OF_ARMS
     assert len(SECTIONS) == len(ALL)
 
 
@@ -69,6 +71,22 @@ def test_the_sample_has_every_section_in_order() -> None:
         (("data", "languages", "qaa", "tokens"), []),
         (("data", "languages", "qaa", "bad"), []),
         (("world", "languages", "qaa", "family"), []),
+        (("added",), ["addition"]),
+        (("added", "languages"), ["addition"]),
+        (("added", "old_languages"), []),
+        (("added", "languages", "qac", "relatives"), []),
+        (("added", "languages", "qac", "start"), []),
+        (("added", "languages", "qac", "no_module"), []),
+        (("added", "languages", "qac", "unigram_entropy"), []),
+        (("transfer",), ["transfer"]),
+        (("transfer", "nli"), []),
+        (("transfer", "nli", "source"), []),
+        (("transfer", "nli", "labels"), []),
+        (("transfer", "ner", "differences"), []),
+        (("transfer", "ner", "modules"), []),
+        (("transfer", "ner", "modules", "none"), []),
+        (("transfer", "ner", "modules", "target", "languages", "qab"), []),
+        (("transfer", "ner", "modules", "target", "macro_interval"), []),
     ],
 )
 def test_a_missing_part_leaves_out_its_section_and_nothing_else(
@@ -107,24 +125,35 @@ def test_a_document_without_its_head_is_refused(key: str) -> None:
         (lambda d: d["world"]["relatedness"]["rows"][0].pop(), "world.relatedness.rows"),
         (lambda d: d["world"]["relatedness"]["rows"][0].__setitem__(1, True), "world.relatedness.rows"),
         (lambda d: d["data"]["languages"]["qaa"].update(tokens=5), "data.languages.qaa.tokens"),
+        (lambda d: d["added"]["languages"]["qac"].update(loss="2"), "added.languages.qac.loss"),
+        (
+            lambda d: d["added"]["old_languages"]["qaa"].update(bit_equal=1),
+            "added.old_languages.qaa.bit_equal",
+        ),
+        (lambda d: d["transfer"].update(ner=[]), "transfer.ner"),
+        (
+            lambda d: d["transfer"]["ner"]["differences"]["target-none"]["macro"].update(low=True),
+            "transfer.ner.differences.target-none.macro.low",
+        ),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused_with_its_place(
     change: Callable[[dict[str, Any]], object], where: str
 ) -> None:
-    document = results(4, 2, points=6)
+    document = grown(4, 2, points=6)
     change(document)
     with pytest.raises(UserError, match=rf"^{where} of the results document"):
         render(document)
 
 
 def test_one_language_and_one_arm_make_a_page() -> None:
-    assert sections(results(1, 1)) == [name for name in ALL if name != "relatedness"]
-    assert sections(results(2, 1, ("modular",))) == ALL
+    assert sections(results(1, 1)) == [name for name in OF_ARMS if name != "relatedness"]
+    assert sections(results(2, 1, ("modular",))) == OF_ARMS
+    assert sections(grown(1, 1)) == ALL
 
 
 def test_a_hundred_languages_stay_below_two_megabytes() -> None:
-    document = results(100, 8, points=200)
+    document = grown(100, 8, points=200)
     for arm in document["arms"].values():
         assert len(arm["train_curve"]) == 200
     assert len(render(document).encode()) <= 2 * 2**20
@@ -227,7 +256,7 @@ def test_the_finding_says_what_the_data_say(losses: dict[str, tuple[float, ...]]
 
 def test_every_section_says_what_it_means_and_what_to_do() -> None:
     for make in SECTIONS:
-        section = make(read(results()))
+        section = make(read(grown()))
         assert section is not None
         for sentence in (section.means, section.advice):
             assert sentence.endswith(".")
@@ -251,7 +280,7 @@ def test_the_policy_allows_exactly_the_style_and_the_script_of_the_page() -> Non
 
 
 def test_ids_are_unique_and_every_reference_has_its_element() -> None:
-    page = Page(render(results()))
+    page = Page(render(grown()))
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     used = {f"{attributes['href']}"[1:] for _, attributes in page.elements if "href" in attributes}
@@ -261,14 +290,14 @@ def test_ids_are_unique_and_every_reference_has_its_element() -> None:
 
 
 def test_every_chart_has_a_name_for_those_who_do_not_see_it() -> None:
-    page = Page(render(results()))
+    page = Page(render(grown()))
     charts = [attributes for attributes in page.all("svg") if attributes.get("role") == "img"]
     assert len(charts) > 20
     assert all(chart.get("aria-label") or chart.get("aria-labelledby") for chart in charts)
 
 
 def test_what_scrolls_can_be_reached_by_keyboard() -> None:
-    boxes = [each for each in Page(render(results())).all("div") if each.get("class") == "scroll"]
+    boxes = [each for each in Page(render(grown())).all("div") if each.get("class") == "scroll"]
     assert boxes
     assert all(box.get("tabindex") == "0" and box.get("aria-label") for box in boxes)
 

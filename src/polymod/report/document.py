@@ -154,6 +154,8 @@ def _languages(part: Part, arms: Iterable[Arm]) -> tuple[Language, ...]:
     facts = part.part("world", "languages").parts()
     found = [*facts, *part.part("data", "languages").tree, *(tag for arm in arms for tag in arm.scores)]
     found += part.part("world", "relatedness").sequence("tags")
+    found += part.part("added", "languages").tree
+    found += [tag for task in part.part("transfer").parts().values() for tag in task.part("languages").tree]
     family = {str(tag): "" for tag in found} | {
         tag: "" if (value := fact.tree.get("family")) is None else str(value) for tag, fact in facts.items()
     }

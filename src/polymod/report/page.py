@@ -18,12 +18,24 @@ from polymod.report.charts.marks import swatch
 from polymod.report.document import Document, read
 from polymod.report.finding import finding, tiles
 from polymod.report.markup import short, visible
-from polymod.report.sections import data, differences, learning, losses, provenance, reading, relatedness
+from polymod.report.sections import (
+    addition,
+    data,
+    differences,
+    learning,
+    losses,
+    provenance,
+    reading,
+    relatedness,
+    transfer,
+)
 
 FOLDER = Path(__file__).parent
 SECTIONS: tuple[Callable[[Document], Section | None], ...] = (  # in the order of the page
     losses.section,
     learning.section,
+    addition.section,
+    transfer.section,
     relatedness.section,
     data.section,
     differences.section,
