@@ -47,11 +47,12 @@ class Finetuning:
             sources.train, batch_size=size, micro_tokens=micro_tokens, seed=options.seed
         )
         self.steps = options.epochs * self.examples.steps_per_epoch
-        self.train = options.train(self.steps)
+        self.train = options.train(self.steps, config.architecture.hidden_size)
         self.every = -(-self.examples.steps_per_epoch // options.evaluations)
         self.parameters: dict[str, int] = {}
-        same = ("unfreeze", "epochs", "batch_size", "learning_rate", "select", "seed")
+        same = ("unfreeze", "epochs", "batch_size", "select", "seed")
         self.protocol = {name: getattr(options, name) for name in same}
+        self.protocol["learning_rate"] = self.train.learning_rate
 
     def new_state(self, encoder: Encoder, device: torch.device) -> TrainState:
         """Step 0: the pre-trained weights, a new head, an optimiser over what the protocol trains."""

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from polymod.config import Config, Names
 from polymod.train.config import TrainOptions
 
+RATE_TIMES_WIDTH = 0.04  # 3e-4 at 128, where it was tried; 5e-5 at 768, as X-MOD and others have it
 LONGEST = 256  # tokens of a sequence unless more are asked for
 # Parts of the encoder that stay as they are unless they are named (X-MOD, section 4.3; LN_ffn always trains).
 FROZEN = ("embeddings", "language_embeddings", "packs", "module_norms")
@@ -26,7 +27,11 @@ class FinetuneOptions(Config):
         0, ge=0, description=f"longest sequence in tokens; 0: the model's, at most {LONGEST}"
     )
     seed: int = Field(0, ge=0, description="decides the head's weights, the order and dropout")
-    learning_rate: float = Field(1e-4, gt=0, description="at the end of warm-up")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description=f"at the end of warm-up; {RATE_TIMES_WIDTH:g} / width of the model if left out",
+    )
     warmup: float = Field(0.06, ge=0, le=1, description="share of the steps in which the rate rises from 0")
     weight_decay: float = Field(0.01, ge=0, description="of matrices; biases and norms have none")
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
@@ -58,7 +63,8 @@ class FinetuneOptions(Config):
             raise ValueError("patience needs evaluations on dev, which select 'last' does without")
         return self
 
-    def train(self, steps: int) -> TrainOptions:
+    def train(self, steps: int, width: int) -> TrainOptions:
         """The same for the update, the optimiser and the log, which pre-training and fine-tuning share."""
-        same = ("seed", "learning_rate", "warmup", "weight_decay", "clip", "log_every", "device", "precision")
-        return TrainOptions(steps=steps, **{name: getattr(self, name) for name in same})
+        same = ("seed", "warmup", "weight_decay", "clip", "log_every", "device", "precision")
+        rate = self.learning_rate or RATE_TIMES_WIDTH / width
+        return TrainOptions(steps=steps, learning_rate=rate, **{name: getattr(self, name) for name in same})

@@ -43,7 +43,7 @@ def coded(tag: str, lengths=LENGTHS, kind: str = "sequence", seed: int = 0) -> C
 
 
 def finetuned(model: TaskModel, batch, steps: int = 2) -> TaskModel:
-    options = FinetuneOptions(learning_rate=0.01, weight_decay=0.1).train(steps)
+    options = FinetuneOptions(learning_rate=0.01, weight_decay=0.1).train(steps, width=32)
     state = TrainState(model, build_optimizer(model, options))
     update = joint(options, torch.device("cpu"), torch.float32)
     for _ in range(steps):
@@ -130,6 +130,12 @@ def test_options_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="patience needs evaluations"):
         FinetuneOptions(patience=2, select="last")
     assert FinetuneOptions(unfreeze="module-norms,packs").unfreeze == ("module_norms", "packs")
+
+
+def test_the_learning_rate_follows_the_width_unless_it_is_given():
+    rates = [FinetuneOptions().train(1, width).learning_rate for width in (128, 768)]
+    assert rates == pytest.approx([3.1e-4, 5.2e-5], rel=0.02)
+    assert FinetuneOptions(learning_rate=0.5).train(1, 128).learning_rate == 0.5
 
 
 def test_every_epoch_has_every_sequence_once_in_another_order():
