@@ -12,6 +12,7 @@ from polymod.files import MANIFEST, atomic, language_name, read_json, sha256, wr
 from polymod.languages import LanguageError, canonical_all, resolve
 from polymod.model.config import OwnVocabulary
 from polymod.progress import Bars
+from polymod.text.examine import check_tokenizer
 from polymod.text.inventory import Corpus, take_inventory
 from polymod.text.options import Options
 from polymod.text.pipeline import prepare
@@ -83,7 +84,8 @@ class Addition:
             UserError: too little text, or nothing to compare it with.
         """
         options = self.options
-        surveyor = Surveyor(options.run, self.parent.config, options.data)
+        own = check_tokenizer(options.tokenizer, None)[0] if options.tokenizer else None
+        surveyor = Surveyor(options.run, self.parent.config, options.data, own)
         return {
             corpus.tag: surveyor.look(
                 corpus,
@@ -148,6 +150,9 @@ def _check_run(options: ExtendOptions, parent: Saved) -> None:
     if options.vocab == "keep" and arm != "modular":
         what = f"nothing could be trained: in the {arm} arm no language has a pack"
         raise UserError(what, where=where, fix="give --vocab new or --vocab extend")
+    if options.tokenizer and (options.vocab != "new" or options.vocab_size is not None):
+        what = "--tokenizer goes with --vocab new, and says its size"
+        raise UserError(what, fix="give --vocab new without --vocab-size, or leave --tokenizer out")
     if options.vocab == "keep" and options.vocab_size is not None:
         raise UserError("--vocab-size says nothing with --vocab keep", fix="leave one of them out")
     if options.train.block_tokens > parent.config.architecture.max_length:

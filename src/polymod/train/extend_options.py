@@ -39,6 +39,9 @@ class ExtendOptions(CommandConfig):
     vocab_size: int | None = Field(
         None, ge=1, le=2**24, description="pieces to add at most [4000], or rows of a new vocabulary [8000]"
     )
+    tokenizer: Path | None = Field(
+        None, description="with --vocab new: an existing tokenizer.json instead of one trained on the text"
+    )
     embedding_init: Literal["overlap", "focus", "random"] = Field(
         "overlap", description="how the language's own rows begin"
     )

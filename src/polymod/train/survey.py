@@ -60,10 +60,13 @@ class Surveyor:
 
     Args:
         data: a data folder with the run's tokenizer, instead of the one that the run remembers.
+        own: the new languages' tokenizer, if it is not to be trained on their text.
     """
 
-    def __init__(self, run: Path, config: ModelConfig, data: Path | None = None) -> None:
-        self.run, self.config = run, config
+    def __init__(
+        self, run: Path, config: ModelConfig, data: Path | None = None, own: Tokenizer | None = None
+    ) -> None:
+        self.run, self.config, self.own = run, config, own
         self.tokenizer = load_tokenizer(run / TOKENIZER)
         self.entries, self._folders = _own_languages(run, config, data)
         self.fertilities = {tag: of_entry(entry) for tag, entry in self.entries.items()}
@@ -109,7 +112,7 @@ class Surveyor:
 
     def _tokenizer(self, documents: Sequence[str], vocab: Mode, rows: int | None) -> Tokenizer:
         if vocab == "new":
-            return new_tokenizer(documents, rows)
+            return self.own or new_tokenizer(documents, rows)
         return extended_tokenizer(self.tokenizer, documents, rows, rows=self.config.vocab_size)
 
     def _counts(self) -> dict[str, NDArray[np.int64]]:
