@@ -86,7 +86,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.train.optim import build_optimizer
     from polymod.train.pretraining import Pretraining
     from polymod.train.run import device_and_dtype, keep_tokenizer, opened
-    from polymod.train.updates import build
+    from polymod.train.updates import build, plan_of
 
     console = stderr()
     device, dtype = device_and_dtype(config.train.device, config.train.precision)
@@ -98,7 +98,7 @@ def main(config: Config) -> dict[str, Any]:
         "languages": list(shards.tags),
     }
     model = job.new_model().to(device)
-    update = build(config.update, job, model, config.treatment, dtype)
+    update = build(config.update, plan_of(job, model, config.treatment, dtype))
     with opened(config.out, config, identity=identity, free=FREE):
         keep_tokenizer(shards.tokenizer_path, config.out)
         state = TrainState(model, build_optimizer(model, config.train))

@@ -1,0 +1,138 @@
+"""Diagnoses as lines that fit a terminal; of many languages only the ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+FEW = 12  # languages whose matrix is shown
+ENDS = 5  # pairs or languages at either end, of more
+
+
+def gradient_lines(checkpoint: Mapping[str, Any]) -> Iterator[str]:
+    """Agreement of one checkpoint: by group and layer, then by pair of languages."""
+    yield f"{checkpoint['run']} at step {checkpoint['step']:,}: cosine of gradients of two batches"
+    yield f"{'':<14} {'languages':>10} {'ceiling':>8} {'corrected':>10} {'conflicts':>10} {'parameters':>11}"
+    layers = {f"layer {number}": each for number, each in enumerate(checkpoint["layers"])}
+    for name, part in {"trunk": checkpoint["trunk"], **checkpoint["groups"], **layers}.items():
+        numbers = f"{_number(part['mean_cosine']):>10} {_number(part['mean_ceiling']):>8}"
+        share = _percent(part["conflict_rate"])
+        corrected = _number(part["mean_corrected"])
+        yield f"{name.replace('_', '-'):<14} {numbers} {corrected:>10} {share:>10} {part['parameters']:>11,}"
+    tags = checkpoint["languages"]
+    if len(tags) <= FEW:
+        yield "all the trunk; on the diagonal the ceiling, two batches of one language:"
+        yield from matrix_lines(tags, tags, checkpoint["trunk"]["cosine"])
+    else:
+        yield from _end_pairs(tags, checkpoint["trunk"]["corrected"])
+    for name, value in checkpoint.get("along_relatedness", {}).items():
+        yield f"rank correlation of the {name} with relatedness: {_number(value)}"
+
+
+def mask_lines(run: Mapping[str, Any]) -> Iterator[str]:
+    """Losses under masks and overlap of one run, by sparsity."""
+    units = ", ".join(f"{entry['gates']:,} {unit}" for unit, entry in run["units"].items())
+    yield f"{run['run']} at step {run['step']:,}: gates on {units}; loss in nats"
+    for share, both in run["overlap"].items():
+        yield f"sparsity {share}"
+        yield f"{'':<10} {'unmasked':>9} {'own mask':>9} {'own again':>10} {'others':>8} {'random':>8}"
+        rows = {
+            tag: {"unmasked": e["unmasked"], **e["sparsity"][share]} for tag, e in run["languages"].items()
+        }
+        names = ("unmasked", "own", "own_again", "others", "random")
+        for tag in _ends(rows, lambda tag, rows=rows: (rows[tag]["others"] or 0) - rows[tag]["own"]):
+            yield _row(tag, [rows[tag][name] for name in names])
+        yield _row("mean", [_mean([row[name] for row in rows.values()]) for name in names])
+        found, chance = both["all"], both["all"]["jaccard_by_chance"]
+        jaccard, sign = (_off_and_on(found[name]) for name in ("jaccard", "sign_disagreement"))
+        yield (
+            f"kept by both of two languages: {_number(jaccard[0])} (Jaccard); by two masks of one language: "
+            f"{_number(jaccard[1])}; by chance {_number(chance)}"
+        )
+        yield f"opposite signs: two languages {_percent(sign[0])}, two masks of one {_percent(sign[1])}"
+
+
+def control_lines(run: Mapping[str, Any]) -> Iterator[str]:
+    """Losses through own and other packs of one run."""
+    source = f"; source {run['source']}" if run["source"] else ""
+    yield f"{run['run']} at step {run['step']:,}{source}: loss in nats, and how far controls are above it"
+    yield f"{'':<10} {'own pack':>9} {'source':>16} {'shuffled':>16} {'no module':>16}"
+    languages = run["languages"]
+    for tag in _ends(languages, lambda tag: languages[tag]["none"]["above_own"]):
+        entry = languages[tag]
+        controls = " ".join(f"{_above(entry[role]):>16}" for role in ("source", "shuffled", "none"))
+        yield f"{tag:<10} {_number(entry['target']):>9} {controls}"
+    mean = run["mean"]
+    controls = " ".join(f"{_signed(mean[role]):>16}" for role in ("source", "shuffled", "none"))
+    yield f"{'mean':<10} {_number(mean['target']):>9} {controls}"
+    if "packs" in run and len(languages) <= FEW:
+        yield "loss of each language (rows) through each pack (columns):"
+        yield from matrix_lines(list(languages), run["packs"], [e["through"] for e in languages.values()])
+
+
+def matrix_lines(
+    rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float | None]]
+) -> Iterator[str]:
+    """A small matrix with its labels."""
+    yield f"{'':<10} {' '.join(f'{column[:7]:>7}' for column in columns)}"
+    for tag, row in zip(rows, values, strict=True):
+        yield f"{tag[:10]:<10} {' '.join(f'{_number(value):>7}' for value in row)}"
+
+
+def _end_pairs(tags: Sequence[str], matrix: Sequence[Sequence[float | None]]) -> Iterator[str]:
+    pairs = [
+        (value, f"{a} {b}")
+        for i, a in enumerate(tags)
+        for b, value in zip(tags[:i], matrix[i], strict=False)
+        if value is not None
+    ]
+    pairs.sort()
+    for name, some in (("agree least", pairs[:ENDS]), ("agree most", pairs[: -ENDS - 1 : -1])):
+        yield f"{name} (corrected): {', '.join(f'{pair} {_number(value)}' for value, pair in some)}"
+
+
+def _ends(by_tag: Mapping[str, Any], rank: Any) -> list[str]:
+    """All languages if they are few, else those at either end of a ranking."""
+    tags = list(by_tag)
+    if len(tags) <= FEW:
+        return tags
+    ranked = sorted(tags, key=rank)
+    return [*ranked[:ENDS], *ranked[-ENDS:]]
+
+
+def _off_and_on(matrix: Sequence[Sequence[float | None]]) -> tuple[float | None, float | None]:
+    """Mean of the entries off the diagonal, and on it."""
+    off = [value for i, row in enumerate(matrix) for j, value in enumerate(row) if i != j]
+    return _mean(off), _mean([row[i] for i, row in enumerate(matrix)])
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _row(name: str, values: Sequence[float | None]) -> str:
+    widths = (9, 9, 10, 8, 8)
+    return f"{name:<10} " + " ".join(
+        f"{_number(value):>{width}}" for value, width in zip(values, widths, strict=True)
+    )
+
+
+def _above(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    return _signed(entry["above_own"]) + ("" if entry["se"] is None else f" ± {entry['se']:.3f}")
+
+
+def _signed(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.3f}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f} %"
