@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -16,28 +17,32 @@ class Config(CommandConfig):
     transformers are of real tokens per second, ours over theirs; the other ratios are of step times.
     """
 
-    suite: Literal["cpu"] = Field("cpu", description="which measurements")
+    suite: Literal["cpu", "embed"] = Field("cpu", description="which measurements")
     cases: Names = Field((), description="names of cases; all of the suite if left out")
     rounds: int = Field(7, ge=5, description="rounds in which the contenders take turns")
+    sentences: Path | None = Field(
+        None, description="folder with aligned files xx.txt for suite embed; a world's sentences if left out"
+    )
 
 
 def main(config: Config) -> dict[str, Any]:
     """Run the cases of a suite."""
-    from polymod.bench.cpu import CASES, machine
+    from polymod.bench import cpu, embed
 
-    unknown = [name for name in config.cases if name not in CASES]
+    cases = cpu.CASES if config.suite == "cpu" else embed.cases(config.sentences)
+    unknown = [name for name in config.cases if name not in cases]
     if unknown:
-        raise UserError(f"no case is named {unknown[0]!r}", fix=f"cases: {', '.join(CASES)}")
-    names = config.cases or tuple(CASES)
+        raise UserError(f"no case is named {unknown[0]!r}", fix=f"cases: {', '.join(cases)}")
+    names = config.cases or tuple(cases)
     results = {}
     with bars("cases", stderr()) as group:
         group.add("bench", total=len(names))
         for done, name in enumerate(names):
             group.at("bench", done, note=name)
-            results[name] = CASES[name](config.rounds)
+            results[name] = cases[name](config.rounds)
         group.at("bench", len(names))
         group.remove("bench")
-    return {"suite": config.suite, "machine": machine(), "cases": results}
+    return {"suite": config.suite, "machine": cpu.machine(), "cases": results}
 
 
 def show(document: dict[str, Any]) -> None:
@@ -51,4 +56,7 @@ def show(document: dict[str, Any]) -> None:
         if "loss_difference" in case:
             loss, gradient = case["loss_difference"], case["gradient_difference"]
             proof = f"  loss differs by {loss:.0e}, gradients by {gradient:.0e}"
+        if "vector_difference" in case:
+            over = case["ratio_over_sorted"]["median"]
+            proof = f"  {over:.2f} over sorted; vectors differ by {case['vector_difference']:.0e}"
         print(f"{name:<24} {numbers}{proof}")

@@ -79,6 +79,12 @@ def read_parallel(
     return replace(found, texts=texts)
 
 
+def tags_below(data: Path) -> tuple[str, ...]:
+    """The languages of the aligned files in a folder."""
+    folder, names = _folder(data)
+    return tuple(sorted(_aligned_files(folder, names)[0]))
+
+
 def data_hash(found: Parallel) -> str:
     """SHA-256 of the sentences; where and how their files lay does not matter."""
     digest = hashlib.sha256()
