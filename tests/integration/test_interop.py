@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from pathlib import Path
 
 import onnx
@@ -14,6 +16,7 @@ from transformers.utils import logging
 
 from _models import MODERN, XMOD, tiny_config
 from polymod.batch import Batch
+from polymod.cli import execute
 from polymod.errors import Failure
 from polymod.model import hf, hf_onnx
 from polymod.model.card import write_card, write_tokenizer
@@ -22,6 +25,8 @@ from polymod.model.heads import MaskedLM
 from polymod.model.hf_names import module_names
 from polymod.model.install import drop_language
 from polymod.model.tasks import TaskModel, TaskSpec
+
+from .conftest import TAGS, pretrain
 
 logging.disable_progress_bar()
 SPECS = {
@@ -187,3 +192,64 @@ def test_onnx_computes_the_same(kind, order, tokenizer, data, tmp_path, monkeypa
         next(iter(model.head.parameters())).add_(1e-1)
     with pytest.raises(Failure, match="something else"):
         hf_onnx.compare_onnx(model, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tuned(data, tmp_path_factory) -> Path:
+    """A classifier of pairs, from pre-training on, and examples to try it on."""
+    folder = tmp_path_factory.mktemp("tuned")
+    assert pretrain(data, folder / "run", "--train.steps", "2") == 0
+    (folder / "nli").mkdir()
+    for split, tag in (("train", "qaa"), ("dev", "qaa"), ("test", "to")):
+        names = ("entailment", "neutral", "contradiction")
+        pairs = [(f"kata {i} pano", f"tena {i % 5}", names[i % 3]) for i in range(12)]
+        rows = [dict(zip(("premise", "hypothesis", "label"), pair, strict=True)) for pair in pairs]
+        path = folder / "nli" / f"{split}.{tag}.jsonl"
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    words = ["--task", "nli", "--data", str(folder / "nli"), "--source", "qaa", "--train.epochs", "2"]
+    rate = ["--train.learning-rate", "0.02", "--train.warmup", "0"]  # so that predictions differ
+    assert execute("finetune", [str(folder / "run"), *words, *rate, "--out", str(folder / "ft")]) == 0
+    return folder
+
+
+def test_a_fine_tuned_model_predicts_the_same_after_export(tuned, tmp_path, capsys):
+    from polymod.tasks.finetuned import Finetuned
+    from polymod.tasks.predict import read_logits
+    from polymod.tasks.task import TASKS
+
+    done = Finetuned.open(tuned / "ft")
+    task = TASKS["nli"]
+    examples = task.read(tuned / "nli" / "test.to.jsonl")
+    encoded = [task.encode(each, done.tokenizers.of("to"), done.spec.labels, 64)[0] for each in examples]
+    logits = read_logits(done.model(), encoded, ["to"] * len(encoded))
+    wanted = torch.cat([torch.from_numpy(each) for each in logits]).softmax(-1)
+    assert wanted.std(0).max() > 3e-5  # the examples differ by more than is allowed below
+    capsys.readouterr()
+    for chosen in (TAGS, ("to",)):
+        out = tmp_path / "-".join(chosen)
+        words = [str(tuned / "ft"), "--out", str(out), "--languages", ",".join(chosen), "--json"]
+        assert execute("export", words) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["kind"], found["head"], tuple(found["languages"])) == ("polymod", "nli", chosen)
+        assert max(found["hidden_difference"], found["logits_difference"]) <= 1e-5
+        assert execute("verify", [str(out)]) == 0
+        capsys.readouterr()
+        classify = pipeline("text-classification", model=str(out), top_k=None)
+        if len(chosen) > 1:
+            classify.model.set_default_language("to")
+        answers = classify([{"text": each.premise, "text_pair": each.hypothesis} for each in examples])
+        for answer, row in zip(answers, wanted, strict=True):
+            scores = {each["label"]: each["score"] for each in answer}
+            assert [scores[label] for label in done.spec.labels] == pytest.approx(row.tolist(), abs=1e-6)
+    card = (out / "README.md").read_text()
+    assert "pipeline_tag: text-classification" in card
+    assert "| fine-tuned on | qaa |" in card
+    assert "kata" not in card  # no corpus text
+    assert re.search(r"\| qaa \| [01]\.\d{4} \|", card)
+
+
+def test_a_fine_tuning_that_is_not_finished_is_not_exported(tuned, tmp_path, capsys):
+    shutil.copytree(tuned / "ft", tmp_path / "ft")
+    (tmp_path / "ft" / "finetune.json").unlink()
+    assert execute("export", [str(tmp_path / "ft"), "--out", str(tmp_path / "out")]) == 2
+    assert "not finished" in capsys.readouterr().err

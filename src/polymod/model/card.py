@@ -76,11 +76,12 @@ def write_card(
         tags=["polymod", "modular", config.arm, *(["onnx"] if onnx else []), *([spec.task] if spec else [])],
     )
     counts = parameters(config)
+    encoder = counts["total"] - counts["head"]
     title = f"{spec.task}: a fine-tuned" if spec else "A"
     modules = f", of which {counts['pack']:,} per language module" if config.packs else ""
     parts = [
         f"# {title} {config.arm} multilingual encoder",
-        f"{_WHAT[kind]} over {_languages(config)}, written by polymod. The encoder has {counts['total']:,} "
+        f"{_WHAT[kind]} over {_languages(config)}, written by polymod. The encoder has {encoder:,} "
         f"parameters{modules}.",
         f"```python\n{example(config, spec, onnx=onnx)}\n```",
         _language_table(config),
@@ -119,4 +120,8 @@ def _score_table(scores: Mapping[str, Mapping[str, float]]) -> str:
 
 def _table(heads: list[str], rows: list[Any]) -> str:
     lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return ", ".join(map(str, value)) or "nothing" if isinstance(value, list | tuple) else str(value)
