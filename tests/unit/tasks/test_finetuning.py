@@ -94,6 +94,8 @@ def test_the_norm_that_is_used_again_behind_the_module_is_trained():
 def test_a_part_can_be_trained_besides_but_never_what_is_another_languages(part):
     model = task_model(language_embedding=True, **LARGE)
     apply_protocol(model, sources=["en"], unfreeze=[part])
+    trains = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert {owner(name) for name in trains} <= {None, "en"}
     finetuned(model, training_set(coded("en")).at(0))
     words = {"embeddings": "encoder.embeddings.", "packs": ".packs.", "module_norms": "module_norm"}
     word = words.get(part, part)
