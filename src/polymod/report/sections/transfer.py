@@ -81,9 +81,9 @@ def _answer(transfer: Transfer) -> str:
     signs = [gain.sign for gain in transfer.gain.values()]
     if not signs:
         return ""
-    word = (
-        "yes" if min(signs) > 0 else "in part" if max(signs) > 0 else "no" if min(signs) < 0 else "not shown"
-    )
+    word = "Not shown"
+    if any(signs):
+        word = "Yes" if min(signs) > 0 else "In part" if max(signs) > 0 else "No"
     parts = [_gain(transfer, control, gain) for control, gain in transfer.gain.items()]
     return f"{word}: it is worth {listed(parts)}."
 
