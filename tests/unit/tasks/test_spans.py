@@ -108,17 +108,20 @@ def test_windows_cover_the_context_and_overlap(tokenizer: Tokenizer) -> None:
     assert len(encoded) > 4
 
 
-def test_a_window_without_the_whole_answer_points_to_its_first_row() -> None:
-    tokenizer = TOKENIZERS["ours"]
-    context = "the " * 30 + "answer" + " is" * 30
+@pytest.mark.parametrize("before", range(8, 40))
+def test_a_window_without_the_whole_answer_points_to_its_first_row(before: int) -> None:
+    """Wherever the answer stands: also where a window ends within it or just before it."""
+    tokenizer, start = TOKENIZERS["ours"], 4 * before
+    context = "the " * before + "answer" + " is" * 30
     encoded = encode_question(question(context, "answer"), tokenizer, (), 40)
     for window in encoded:
-        start, end = window.targets[0]
+        first, last = window.targets[0]
         characters = window.offsets_C2
-        holds = characters[0, 0] <= 119 and characters[-1, 1] >= 126
-        assert (end > 0) == holds
+        holds = characters[0, 0] <= start and characters[-1, 1] >= start + 6
+        assert (last > 0) == holds
         if holds:
-            rows = window.offsets_C2[start - window.context : end - window.context + 1]
+            assert window.context <= first <= last < len(window.ids) - 1
+            rows = characters[first - window.context : last - window.context + 1]
             assert context[rows[0, 0] : rows[-1, 1]].strip() == "answer"
     assert {window.targets[0] == (0, 0) for window in encoded} == {True, False}
     nowhere = Question("", context, "who", (Answer("else", None, misplaced=True),))
