@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
@@ -10,7 +11,7 @@ from polymod.batch import GlobalBatch
 from polymod.model.heads import MaskedLM
 from polymod.train.aggregate import aggregated
 from polymod.train.balance import balance
-from polymod.train.config import TreatmentOptions, UpdateName
+from polymod.train.config import TrainOptions, TreatmentOptions, UpdateName
 from polymod.train.episodes import Episodes
 from polymod.train.gradvac import vaccine
 from polymod.train.joint import joint
@@ -20,39 +21,60 @@ from polymod.train.meta_fast import meta_fast
 from polymod.train.pretraining import Pretraining
 from polymod.train.surgery import surgery
 
-Builder = Callable[[Pretraining, MaskedLM, TreatmentOptions, torch.dtype], Update[GlobalBatch]]
 
-UPDATES: dict[str, Builder] = {
-    "joint": lambda job, model, _, dtype: joint(job.train, next(model.parameters()).device, dtype),
-    "pcgrad": lambda job, model, treatment, dtype: surgery(model, job.train, treatment, dtype),
-    "gradvac": lambda job, model, treatment, dtype: vaccine(model, job.train, treatment, dtype),
-    "balance": lambda job, model, treatment, dtype: balance(model, job.train, treatment, dtype),
-    "meta": lambda job, model, treatment, dtype: meta(
-        model, job.train, treatment, dtype, episodes(job, treatment)
-    ),
-    "meta-fast": lambda job, model, treatment, dtype: meta_fast(
-        model, job.train, treatment, dtype, job.loader.at
-    ),
+@dataclass(frozen=True)
+class Plan:
+    """What an update is made of.
+
+    Attributes:
+        batch_at: the batch of a step, as the loop gets it.
+        episodes: the data of meta steps, given the tokens of a batch in one language.
+    """
+
+    model: MaskedLM
+    options: TrainOptions
+    treatment: TreatmentOptions
+    dtype: torch.dtype
+    batch_at: Callable[[int], GlobalBatch]
+    episodes: Callable[[int], Episodes]
+
+    @property
+    def base(self) -> tuple[MaskedLM, TrainOptions, TreatmentOptions, torch.dtype]:
+        """What all of them need."""
+        return self.model, self.options, self.treatment, self.dtype
+
+    @property
+    def episode_tokens(self) -> int:
+        """As asked for, or a language's even share of a batch."""
+        share = self.options.batch_tokens // len(self.model.config.languages)
+        return self.treatment.episode_tokens or share
+
+
+UPDATES: dict[str, Callable[[Plan], Update[GlobalBatch]]] = {
+    "joint": lambda plan: joint(plan.options, next(plan.model.parameters()).device, plan.dtype),
+    "pcgrad": lambda plan: surgery(*plan.base),
+    "gradvac": lambda plan: vaccine(*plan.base),
+    "balance": lambda plan: balance(*plan.base),
+    "meta": lambda plan: meta(*plan.base, plan.episodes(plan.episode_tokens)),
+    "meta-fast": lambda plan: meta_fast(*plan.base, plan.batch_at),
 }
 
 
-def episodes(job: Pretraining, treatment: TreatmentOptions) -> Episodes:
-    """The data of meta steps."""
-    shards, plan = job.shards, job.plan
-    size = treatment.episode_tokens or plan.batch_tokens // len(shards.tags)
-    bos_id = shards.vocabulary.bos_id
-    return Episodes(shards, shards.tags, job.masking, plan, bos_id=bos_id, num_tokens=size)
-
-
-def build(
-    name: UpdateName, job: Pretraining, model: MaskedLM, treatment: TreatmentOptions, dtype: torch.dtype
-) -> Update[GlobalBatch]:
+def build(name: UpdateName, plan: Plan) -> Update[GlobalBatch]:
     """The update of that name; ``jd:`` and a name is one of torchjd's aggregators.
 
     Raises:
         UserError: the model, the data or what is installed do not fit it.
     """
     kind, _, aggregator = name.partition(":")
-    if kind == "jd":
-        return aggregated(aggregator, model, job.train, treatment, dtype)
-    return UPDATES[name](job, model, treatment, dtype)
+    return aggregated(aggregator, *plan.base) if kind == "jd" else UPDATES[name](plan)
+
+
+def plan_of(job: Pretraining, model: MaskedLM, treatment: TreatmentOptions, dtype: torch.dtype) -> Plan:
+    """The plan of a pre-training run."""
+
+    def episodes(num_tokens: int) -> Episodes:
+        shards, bos_id = job.shards, job.shards.vocabulary.bos_id
+        return Episodes(shards, shards.tags, job.masking, job.plan, bos_id=bos_id, num_tokens=num_tokens)
+
+    return Plan(model, job.train, treatment, dtype, job.loader.at, episodes)

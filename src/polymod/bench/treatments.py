@@ -1,0 +1,93 @@
+"""The suite of treatments: what a step costs with each update, beside the joint one on the same batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from polymod.batch import GlobalBatch
+from polymod.bench.peers import bench_config, ragged_batch
+from polymod.bench.timing import interleaved, ratio
+from polymod.data.loader import BatchPlan
+from polymod.data.masking import Masking
+from polymod.model.config import ModelConfig
+from polymod.model.flops import parameters
+from polymod.model.heads import MaskedLM, initialise
+from polymod.train.config import TrainOptions, TreatmentOptions, UpdateName
+from polymod.train.episodes import Episodes
+from polymod.train.loop import TrainState
+from polymod.train.memory import FP32, extra_trunks
+from polymod.train.optim import build_optimizer
+from polymod.train.updates import Plan, build
+
+Case = dict[str, Any]
+VOCAB, BLOCK = 32_000, 128
+
+
+def beside_joint(name: UpdateName, rounds: int, *, languages: int = 8, hold: int = 0) -> Case:
+    """Step time over that of the joint update, optimiser included, and what it holds in memory besides."""
+    treatment = TreatmentOptions(hold=hold)
+    config = bench_config("modular", num_languages=languages, vocab_size=VOCAB)
+    contenders = {
+        "treated": _stepping(name, config, treatment),
+        "joint": _stepping("joint", config, treatment),
+    }
+    seconds = interleaved(contenders, rounds)
+    counts, trunks = parameters(config), extra_trunks(name, treatment, languages)
+    return {
+        "ratio": ratio(seconds["treated"], seconds["joint"]),
+        "languages": languages,
+        "trunks": trunks,
+        "bytes": FP32 * trunks * (counts["total"] - counts["packs"]),
+    }
+
+
+CASES: dict[str, Callable[[int], Case]] = {
+    "pcgrad": partial(beside_joint, "pcgrad"),
+    "pcgrad_hold_2": partial(beside_joint, "pcgrad", hold=2),
+    "gradvac": partial(beside_joint, "gradvac"),
+    "balance": partial(beside_joint, "balance"),
+    "meta_fast_4": partial(beside_joint, "meta-fast", languages=4),
+    "meta_fast_32": partial(beside_joint, "meta-fast", languages=32),
+    "meta_4": partial(beside_joint, "meta", languages=4),
+    "meta_32": partial(beside_joint, "meta", languages=32),
+}
+
+
+def _stepping(name: UpdateName, config: ModelConfig, treatment: TreatmentOptions) -> Callable[[], object]:
+    """A step on one batch in all languages; the learning rate is that of the middle of a run."""
+    micro = ragged_batch(config, active=len(config.languages))
+    batch = GlobalBatch((micro,), len(micro.targets_M), "")
+    model = MaskedLM(config)
+    initialise(model, seed=0)
+    options = TrainOptions(steps=10**6, warmup=0.0, batch_tokens=micro.num_tokens)
+
+    def episodes(num_tokens: int) -> Episodes:
+        plan = BatchPlan(min(BLOCK, num_tokens), num_tokens, num_tokens, 0.7, 0)
+        masking = Masking(VOCAB - 1, (0, 1, 2, 3, VOCAB - 1), VOCAB)
+        return Episodes(
+            _Noise(), config.languages, masking, plan, bos_id=config.bos_id, num_tokens=num_tokens
+        )
+
+    state = TrainState(model, build_optimizer(model, options))
+    update = build(name, Plan(model, options, treatment, torch.float32, lambda _: batch, episodes))
+
+    def step() -> None:
+        update(state, batch)
+        state.step += 1
+
+    return step
+
+
+class _Noise:
+    """Random tokens: what they are does not matter to the time that they take."""
+
+    def num_tokens(self, tag: str, split: str) -> int:
+        return 10**6
+
+    def take(self, tag: str, split: str, starts_B: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
+        return np.random.default_rng(0).integers(4, VOCAB - 1, (len(starts_B), length), dtype=np.uint32)
