@@ -17,7 +17,7 @@ class Config(CommandConfig):
     transformers are of real tokens per second, ours over theirs; the other ratios are of step times.
     """
 
-    suite: Literal["cpu", "embed"] = Field("cpu", description="which measurements")
+    suite: Literal["cpu", "embed", "treatments"] = Field("cpu", description="which measurements")
     cases: Names = Field((), description="names of cases; all of the suite if left out")
     rounds: int = Field(7, ge=5, description="rounds in which the contenders take turns")
     sentences: Path | None = Field(
@@ -27,9 +27,10 @@ class Config(CommandConfig):
 
 def main(config: Config) -> dict[str, Any]:
     """Run the cases of a suite."""
-    from polymod.bench import cpu, embed
+    from polymod.bench import cpu, embed, treatments
 
-    cases = cpu.CASES if config.suite == "cpu" else embed.cases(config.sentences)
+    suites = {"cpu": cpu.CASES, "treatments": treatments.CASES}
+    cases = suites.get(config.suite) or embed.cases(config.sentences)
     unknown = [name for name in config.cases if name not in cases]
     if unknown:
         raise UserError(f"no case is named {unknown[0]!r}", fix=f"cases: {', '.join(cases)}")
@@ -59,4 +60,7 @@ def show(document: dict[str, Any]) -> None:
         if "vector_difference" in case:
             over = case["ratio_over_sorted"]["median"]
             proof = f"  {over:.2f} over sorted; vectors differ by {case['vector_difference']:.0e}"
+        if "trunks" in case:
+            held = f"{case['trunks']} trunks more in memory ({case['bytes'] / 1e6:,.0f} MB)"
+            proof = f"  {case['languages']} languages, {held}"
         print(f"{name:<24} {numbers}{proof}")
