@@ -136,7 +136,7 @@ def test_options_that_make_no_sense_are_refused():
 
 def test_the_learning_rate_follows_the_width_unless_it_is_given():
     rates = [FinetuneOptions().train(1, width).learning_rate for width in (128, 768)]
-    assert rates == pytest.approx([3.1e-4, 5.2e-5], rel=0.02)
+    assert rates == pytest.approx([9.8e-4, 2.7e-5], rel=0.02)
     assert FinetuneOptions(learning_rate=0.5).train(1, 128).learning_rate == 0.5
 
 
