@@ -30,7 +30,7 @@ class Config(CommandConfig):
     sentences: int = Field(20_000, ge=1000, description="sentences of each language")
     vocab_size: int = Field(4000, ge=300, description="rows of the vocabulary")
     steps: int = Field(900, gt=0, description="optimiser steps of each arm")
-    examples: int = Field(2000, gt=0, description="examples to learn each task from")
+    examples: int = Field(1500, gt=0, description="examples to learn each task from")
 
 
 class Cast(NamedTuple):
@@ -167,7 +167,7 @@ def _added(config: Config, cast: Cast) -> dict[str, Any]:
         "out": config.out / "runs" / GROWN,
         "init-from": "auto",
         "vocab": advice.vocab,
-        "train.steps": max(1, config.steps // 6),
+        "train.steps": max(1, config.steps // 8),
         "train.seed": config.seed,
     }
     if advice.vocab == "extend":  # by as many pieces as each of the others has on average
@@ -188,7 +188,7 @@ def _task(config: Config, cast: Cast, task: str) -> dict[str, Any]:
         "source": cast.source,
         "out": out,
         "train.epochs": EPOCHS[task],
-        "train.learning-rate": 1e-3,
+        "train.learning-rate": 2e-3,
         "train.seed": config.seed,
     }
     learnt = finetune.main(load(finetune.Config, None, _words(options)).value)

@@ -1,4 +1,4 @@
-"""Languages added to a trained run: what a results document says of each, and of the run's old languages."""
+"""Languages added to a trained run, as a results document tells of them."""
 
 from __future__ import annotations
 

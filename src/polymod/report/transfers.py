@@ -1,4 +1,4 @@
-"""Tasks learnt in one language and read in others: what a results document says of each, with controls."""
+"""Tasks learnt in one language and read in others, with controls, as a results document tells of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A language added: its loss with and without its module, where it began, and what it left as it was."""
+"""A language added: its loss with and without its module, how it began."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def section(document: Document) -> Section | None:
         facts = Facts(_facts(document, added, found))
         blocks.append(facts if one else Details(f"How {document.label(added.tag)} was added", (facts,)))
     if likenesses := _likenesses(document, found.languages):
-        blocks.append(Details("How like the run's languages are", (likenesses,)))
+        blocks.append(Details("Overlap with the run's languages", (likenesses,)))
     title = "A language added" if one else "Languages added"
     return Section("addition", title, _means(document, found), _advice(document, found), tuple(blocks))
 

@@ -22,6 +22,11 @@ WORLD = (
     "The languages are made by a generator. A world is an instrument: it shows that the machinery works and "
     "how large an effect is where the truth is known. It is no evidence about real languages."
 )
+TRANSFER = (
+    "Intervals of tasks hold for other examples of the same kind, not for another training. A control sends "
+    "the same text, with its own embeddings, through another module or none: where that does as well, "
+    "the language's module does nothing for the task."
+)
 ONE_RUN = (
     "Each arm was trained once. Another seed gives slightly different figures, and one run cannot say how "
     "different: repeat with several seeds before you rely on a small difference."
@@ -36,6 +41,7 @@ def section(document: Document) -> Section:
         ENTROPY if trained else "",
         _identity(document) if trained else "",
         CURVES if any(arm.curve for arm in document.arms) else "",
+        TRANSFER if document.part.part("transfer") else "",
         WORLD if document.part.part("world") else "",
         ONE_RUN if trained else "",
     ]

@@ -1,9 +1,10 @@
-"""Transfer: tasks learnt in one language and read in all, through each language's own module and controls."""
+"""Transfer: tasks in every language, through its own module and the controls."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from polymod.report.additions import additions
 from polymod.report.blocks import Block, Cell, Column, Details, Facts, Key, Points, Rows, Section, Table
 from polymod.report.charts import strip
 from polymod.report.charts.marks import swatch
@@ -34,20 +35,28 @@ def section(document: Document) -> Section | None:
 
 
 def _means(document: Document, found: Sequence[Transfer]) -> str:
+    """``NER learnt in qaa (97.1 F1 there) comes to 57.7 on average in 12 other languages, ...``."""
+    added = additions(document)
+    new = {each.tag for each in added.languages} if added else set()
     said = []
     for each in found:
         sources = listed([document.label(tag) for tag in each.sources])
         learnt = f"{each.name} learnt in {sources}" if sources else each.name
-        others = sum(tag not in each.sources for tag in each.own)
+        others = [tag for tag in each.own if tag not in each.sources]
         if each.mean.value is None or not others:
             said.append(f"{learnt} has {points(each.home)} {each.metric_name} there")
             continue
-        home = f" (there {points(each.home)})" if each.home is not None else ""
-        worst = f", at worst {points(each.worst[1])} in {document.label(each.worst[0])}" if each.worst else ""
-        average = (
-            f"{points(each.mean.value)} {each.metric_name} on average in {several(others, 'other language')}"
+        home = f" ({points(each.home)} {each.metric_name} there)" if each.home is not None else ""
+        where = f"on average in {several(len(others), 'other language')}"
+        singled = (
+            [f"{points(each.worst[1])} at worst ({document.label(each.worst[0])})"] if each.worst else []
         )
-        said.append(f"{learnt} has {average}{home}{worst}")
+        singled += [
+            f"{points(each.own[tag].value)} in {document.label(tag)}, which was added"
+            for tag in others
+            if tag in new
+        ]
+        said.append(f"{learnt}{home} comes to {listed([f'{points(each.mean.value)} {where}', *singled])}")
     return f"{'; '.join(said)}."
 
 
@@ -127,9 +136,11 @@ def _table(document: Document, transfer: Transfer) -> Table:
         for heading, members in _grouped(document, transfer).items()
     )
     macro = {control: transfer.macro.get(control, _NO_VALUE) for control in shown}
-    foot = (Cell("Mean of the others"), *_values("mean of the others", transfer, macro, scale))
+    foot = (Cell("Mean"), *_values("mean of the others", transfer, macro, scale))
     has_mean = transfer.mean.value is not None
-    caption = f"{transfer.name}: {transfer.metric_name} in per cent; higher is better"
+    caption = f"{transfer.name}: {transfer.metric_name} in per cent, higher is better"
+    if transfer.sources:
+        caption += f"; the mean leaves out {listed([document.label(tag) for tag in transfer.sources])}"
     return Table(caption, columns, groups, foot if has_mean else ())
 
 
