@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,9 @@ def test_long_sentences_are_divided_between_words_and_nothing_is_lost(tokenizer,
     for window in encoded:
         assert (window.ids[0], window.ids[-1]) == (0, 2)
         assert len(window.ids) <= max_length
+    for window, following in pairwise(encoded):
+        first = [*following.rows, len(following.ids) - 1][1] - 1
+        assert len(window.ids) + first > max_length, "there was room for another word"
     whole = encode_words(example, tokenizer, LABELS, 10_000)[0]
     assert [i for window in encoded for i in window.ids[1:-1]] == list(whole.ids[1:-1])
     logits = [one_hot(list(window.targets), 3) for window in encoded]
