@@ -11,6 +11,7 @@ from _pages import Page
 from _results import grown
 from polymod.report.additions import additions
 from polymod.report.document import read
+from polymod.report.figures import MINUS
 from polymod.report.finding import finding, tiles
 from polymod.report.page import render
 from polymod.report.sections import addition, transfer
@@ -69,7 +70,7 @@ def test_whether_a_module_does_anything_follows_from_the_intervals(
     section = transfer.section(read(document))
     assert section is not None
     assert section.advice.startswith(advice)
-    assert f" {word}: it is worth " in Page(render(document)).text
+    assert f" {word}: {100 * source[0]:+.1f}".replace("-", MINUS) in Page(render(document)).text
 
 
 def test_the_answer_counts_languages_without_the_source() -> None:

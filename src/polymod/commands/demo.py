@@ -14,7 +14,10 @@ from polymod.progress import stderr
 ARMS = ("modular", "shared")
 GROWN = "grown"  # the modular arm with one language more
 FEW = 200  # examples to score a task with, in each language
-EPOCHS = {"nli": 6, "ner": 4}  # of fine-tuning, by task
+TASKS: dict[str, dict[str, Any]] = {  # with the options of their training
+    "nli": {"train.epochs": 5},
+    "ner": {"train.epochs": 3, "train.learning-rate": 2e-3},
+}
 
 
 class Config(CommandConfig):
@@ -30,7 +33,7 @@ class Config(CommandConfig):
     sentences: int = Field(20_000, ge=1000, description="sentences of each language")
     vocab_size: int = Field(4000, ge=300, description="rows of the vocabulary")
     steps: int = Field(900, gt=0, description="optimiser steps of each arm")
-    examples: int = Field(1500, gt=0, description="examples to learn each task from")
+    examples: int = Field(2000, gt=0, description="examples to learn each task from")
 
 
 class Cast(NamedTuple):
@@ -52,7 +55,7 @@ def main(config: Config) -> dict[str, Any]:
     data = _prepare(config, cast)
     arms = {arm: _arm(config, arm) for arm in ARMS}
     added = _added(config, cast)
-    tasks = {task: _task(config, cast, task) for task in EPOCHS}
+    tasks = {task: _task(config, cast, task) for task in TASKS}
     trained = (*arms.values(), *added["languages"].values(), *(each["learnt"] for each in tasks.values()))
     document: dict[str, Any] = {
         "schema": 1,
@@ -187,9 +190,8 @@ def _task(config: Config, cast: Cast, task: str) -> dict[str, Any]:
         "data": _lessons(config, cast) / task,
         "source": cast.source,
         "out": out,
-        "train.epochs": EPOCHS[task],
-        "train.learning-rate": 2e-3,
         "train.seed": config.seed,
+        **TASKS[task],
     }
     learnt = finetune.main(load(finetune.Config, None, _words(options)).value)
     data = config.out / "world" / task

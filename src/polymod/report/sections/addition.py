@@ -97,7 +97,7 @@ def _table(document: Document, languages: Sequence[Added]) -> Table:
         Column("Language"),
         Column(strip.axis(scale, "mean loss in nats"), "plot"),
         Column("trained", "number", series=_LOSS),
-        Column("no module", "number", series=_NONE, minor=True),
+        Column("without", "number", series=_NONE, minor=True),
         Column("before", "number", series=_START, minor=True),
         Column("unigram", "number", minor=True),
     )

@@ -86,7 +86,7 @@ def _is_guessed(transfer: Transfer) -> bool:
 
 
 def _answer(transfer: Transfer) -> str:
-    """``Yes: it is worth +12.3 points against ...``; empty where the controls are not known."""
+    """``Yes: +12.3 points against ...``; empty where the controls are not known."""
     signs = [gain.sign for gain in transfer.gain.values()]
     if not signs:
         return ""
@@ -94,7 +94,7 @@ def _answer(transfer: Transfer) -> str:
     if any(signs):
         word = "Yes" if min(signs) > 0 else "In part" if max(signs) > 0 else "No"
     parts = [_gain(transfer, control, gain) for control, gain in transfer.gain.items()]
-    return f"{word}: it is worth {listed(parts)}."
+    return f"{word}: {listed(parts)}."
 
 
 def _gain(transfer: Transfer, control: str, gain: Value) -> str:
