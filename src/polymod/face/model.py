@@ -215,6 +215,51 @@ class Model:
             )
         return found[0] if single else found
 
+    def add_language(
+        self,
+        tag: str,
+        *,
+        text: str | Path,
+        out: str | Path,
+        init_from: str | Sequence[str] = (),
+        **options: Any,
+    ) -> Model:
+        """Add a language to the run that this model was loaded from, everything else frozen, as a new run.
+
+        This is ``polymod extend``; the same call goes on where an earlier one stopped. This model stays as it
+        is.
+
+        Args:
+            tag: the new language.
+            text: file with its text.
+            out: run folder to write.
+            init_from: languages whose mean the module starts from, or ``"auto"``.
+            options: any option of the command, sections as mappings: ``train={"steps": 500}``.
+
+        Returns:
+            The new run's model, on the device of this one.
+
+        Raises:
+            LanguageError: the language is installed already, or one of ``init_from`` is not.
+            UserError: this model was not loaded from a run, or the text or an option is wrong.
+        """
+        from polymod.commands import extend
+        from polymod.config import flatten
+        from polymod.config import load as configure
+
+        if self._source.kind != "run":
+            fix = "languages are added to a run that pretrain, extend or import wrote; fine-tune afterwards"
+            raise UserError("this model was not loaded from a run", where=str(self._source.folder), fix=fix)
+        given = {"run": self._source.folder, "language": tag, "text": text, "out": out, **flatten(options)}
+        if init_from:
+            given["init_from"] = init_from
+        words = [
+            (key, ",".join(value) if isinstance(value, list | tuple) else str(value))
+            for key, value in given.items()
+        ]
+        extend.main(configure(extend.Config, None, words).value)
+        return load(out, device=str(self.device), identify=self._identify, batch_tokens=self.batch_tokens)
+
     def _tags(self, texts: Sequence[str], language: str | None, languages: Sequence[str] | None) -> list[str]:
         return tags_of(texts, language, languages, self.languages, self._identify)
 
