@@ -34,6 +34,11 @@ def partition(names: Iterable[str]) -> dict[str | None, list[str]]:
     return parts
 
 
+def without_tag(name: str, tag: str) -> str:
+    """A language's parameter as it is called in any language."""
+    return name.replace(f".{KEY}{tag}", "", 1)
+
+
 def decays(name: str) -> bool:
     """Whether weight decay applies: to matrices, not to biases, norms or language embeddings."""
     return not ("norm" in name or "bias" in name or "language_embeddings" in name)

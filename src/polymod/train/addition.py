@@ -14,7 +14,7 @@ from polymod.model.config import OwnVocabulary
 from polymod.progress import Bars
 from polymod.text.examine import check_tokenizer
 from polymod.text.inventory import Corpus, take_inventory
-from polymod.text.options import Options
+from polymod.text.options import Options, cores
 from polymod.text.pipeline import prepare
 from polymod.text.shards import Shards
 from polymod.text.tokenizer import TOKENIZER
@@ -26,6 +26,7 @@ from polymod.train.run import found
 from polymod.train.survey import Survey, Surveyor
 
 SURVEY = "survey.json"
+_SMALL = 2**22  # bytes of text for which more processes take longer to start than they save
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,9 @@ class Addition:
         """Languages that a pack starts from, given what was found out about its language."""
         return tuple(found["relatives"]["chosen"]) if self.init_from == (AUTO,) else self.init_from
 
+    def _size(self, tag: str) -> int:
+        return next(corpus.text_size for corpus in self.corpora if corpus.tag == tag)
+
     def _tokenizers(self) -> list[Path]:
         tokenizers, languages = Tokenizers(self.options.run), self.parent.config.languages
         return [self.options.run / TOKENIZER, *(tokenizers.path(tag) for tag in languages)]
@@ -128,7 +132,11 @@ class Addition:
         out, vocab, rows = self.options.out, self.options.vocab, self.parent.config.vocab_size
         folder = out / "data" / language_name(tag)
         options = Options(
-            text=self.options.text, out=folder, languages=(tag,), tokenizer=Tokenizers(out).path(tag)
+            text=self.options.text,
+            out=folder,
+            languages=(tag,),
+            tokenizer=Tokenizers(out).path(tag),
+            processes=1 if self._size(tag) < _SMALL else cores(),
         )
         prepare(options, bars)
         shards = Shards.open(folder, (tag,))

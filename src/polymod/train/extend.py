@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from polymod.batch import GlobalBatch
-from polymod.data.loader import BatchPlan, TrainLoader, valid_batches
+from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
 from polymod.data.random import key
 from polymod.errors import UserError
@@ -32,7 +32,7 @@ from polymod.train.config import TrainOptions
 from polymod.train.joint import joint
 from polymod.train.loop import TrainState, Update
 from polymod.train.rows import EmbeddingInit, begin_bias, begin_rows
-from polymod.train.score import score
+from polymod.train.score import score_valid
 
 _MOST_TOKENS = 2_000_000  # of the text that static vectors are made from
 
@@ -78,6 +78,11 @@ class Extension:
     def steps(self) -> int:
         """Of all languages together."""
         return len(self.languages) * self.train.steps
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Of whole blocks."""
+        return self.plan.batch_tokens // self.plan.block * self.plan.block
 
     def install(self, model: MaskedLM, base: Tokenizer, how: EmbeddingInit) -> dict[str, dict[str, int]]:
         """Add the languages, untrained, to a model, and freeze all that is not theirs.
@@ -127,12 +132,10 @@ class Extension:
         Args:
             module: False for the control: the same rows through no module.
         """
-        part = self._parts[self.tags.index(tag)]
-        batches = valid_batches(
-            part.language.shards, tag, part.masking, self.plan, bos_id=part.loader.bos_id, limit=limit
-        )
-        control = batches if module else (batch.via({tag: None}) for batch in batches)
-        return score(model, control).get(tag, LossSum())
+        part, via = self._parts[self.tags.index(tag)], {} if module else {tag: None}
+        shards = part.language.shards
+        losses = score_valid(model, shards, (tag,), part.masking, self.plan, limit=limit, via=via)
+        return losses.get(tag, LossSum())
 
     def info(self, tag: str) -> dict[str, Any]:
         """What ``data.json`` says about a language's text."""

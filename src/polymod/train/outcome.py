@@ -92,9 +92,10 @@ def _count(model: MaskedLM, tag: str) -> int:
 
 
 def _seconds(run: Path, extension: Extension) -> dict[str, float]:
-    """Training time of each language, over all starts of the run."""
+    """Training time of each language, over all starts of the run; a line of several steps is divided."""
     seconds = dict.fromkeys(extension.tags, 0.0)
-    for line in read_metrics(run):
-        if line["kind"] == "train":
-            seconds[extension.tag_at(line["step"] - 1)] += line["tokens"] / line["tokens_per_second"]
+    for line in (line for line in read_metrics(run) if line["kind"] == "train"):
+        steps = max(1, line["tokens"] // extension.tokens_per_step)
+        for step in range(line["step"] - steps, line["step"]):
+            seconds[extension.tag_at(step)] += line["tokens"] / line["tokens_per_second"] / steps
     return seconds

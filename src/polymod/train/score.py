@@ -41,15 +41,26 @@ def score(model: MaskedLM, batches: Iterable[Batch]) -> dict[str, LossSum]:
 
 
 def score_valid(
-    model: MaskedLM, tokens: Tokens, tags: Iterable[str], masking: Masking, plan: BatchPlan, *, limit: int
+    model: MaskedLM,
+    tokens: Tokens,
+    tags: Iterable[str],
+    masking: Masking,
+    plan: BatchPlan,
+    *,
+    limit: int,
+    via: Mapping[str, str | None] | None = None,
 ) -> dict[str, LossSum]:
-    """Summed loss per language on the first ``limit`` tokens of each valid split."""
+    """Summed loss per language on the first ``limit`` tokens of each valid split.
+
+    Args:
+        via: controls: the same text through other languages' packs, or through none.
+    """
 
     def bos_of(tag: str) -> int:
         return model.config.vocabulary_of(tag).bos_id
 
     batches = (
-        batch
+        batch.via(via or {})
         for tag in tags
         for batch in valid_batches(tokens, tag, masking, plan, bos_id=bos_of(tag), limit=limit)
     )
