@@ -10,6 +10,7 @@ import pytest
 from _pages import Page
 from _results import grown
 from polymod.report.additions import additions
+from polymod.report.blocks import Table
 from polymod.report.document import read
 from polymod.report.figures import MINUS
 from polymod.report.finding import finding, tiles
@@ -93,6 +94,32 @@ def test_what_is_no_better_than_guessing_is_said_first() -> None:
     section = transfer.section(read(document))
     assert section is not None
     assert section.advice.startswith("Learn NLI from more examples")
+
+
+def test_languages_that_are_no_better_than_guessing_are_counted() -> None:
+    document = small()
+    table = document["transfer"]["nli"]["modules"]["target"]["languages"]
+    for tag, low in {"qaa": 0.30, "qba": 0.30, "qab": 0.3333, "qbb": 0.34, "qac": 0.40}.items():
+        table[tag] |= {"score": 0.45, "low": low, "high": 0.5}
+    section = transfer.section(read(document))
+    assert section is not None
+    assert section.means.count("no better than guessing") == 1
+    assert "in 4 other languages (2 of them no better than guessing)" in section.means
+
+
+def test_the_best_of_a_row_is_bold_if_the_figures_differ() -> None:
+    document = small()
+    del document["transfer"]["nli"], document["arms"]
+    controls = ("target", "source", "none")
+    for tag, scores in {"qab": (0.501, 0.4, 0.5014), "qba": (0.5123, 0.4, 0.5014)}.items():
+        for control, score in zip(controls, scores, strict=True):
+            document["transfer"]["ner"]["modules"][control]["languages"][tag]["score"] = score
+    section = transfer.section(read(document))
+    assert section is not None
+    (table,) = [block for block in section.blocks if isinstance(block, Table)]
+    rows = {row[0].text: [cell.best for cell in row[2:]] for group in table.groups for row in group.rows}
+    assert rows["qab"] == [False, False, False]
+    assert rows["qba"] == [True, False, False]
 
 
 def test_a_transfer_without_controls_says_how_to_get_them() -> None:

@@ -47,7 +47,7 @@ def _means(document: Document, found: Sequence[Transfer]) -> str:
             said.append(f"{learnt} has {points(each.home)} {each.metric_name} there")
             continue
         home = f" ({points(each.home)} {each.metric_name} there)" if each.home is not None else ""
-        where = f"on average in {several(len(others), 'other language')}"
+        where = f"on average in {several(len(others), 'other language')}{_guessed(each)}"
         singled = (
             [f"{points(each.worst[1])} at worst ({document.label(each.worst[0])})"] if each.worst else []
         )
@@ -58,6 +58,13 @@ def _means(document: Document, found: Sequence[Transfer]) -> str:
         ]
         said.append(f"{learnt}{home} comes to {listed([f'{points(each.mean.value)} {where}', *singled])}")
     return f"{'; '.join(said)}."
+
+
+def _guessed(transfer: Transfer) -> str:
+    """`` (9 of them no better than guessing)``; empty where there are none."""
+    others = [own.low for tag, own in transfer.own.items() if tag not in transfer.sources]
+    guessed = sum(low is not None and low <= (transfer.guessing or -1.0) for low in others)
+    return f" ({guessed} of them no better than guessing)" if guessed else ""
 
 
 def _advice(document: Document, found: Sequence[Transfer]) -> str:
@@ -185,12 +192,12 @@ def _values(label: str, transfer: Transfer, scores: Mapping[str, Value], scale: 
             tip = f"{_KEY[control].partition(',')[0]} {points(score.value)}{between}"
             marks.append(strip.Mark(score.value, _MARKS[control], tip, ends))
     title = f"{label}: {', '.join(mark.tip for mark in reversed(marks)) or 'no score'}"
-    known = [score.value for score in scores.values() if score.value is not None]
+    known = [round(score.value, 1) for score in scores.values() if score.value is not None]
     best = max(known) if len(known) == len(scores) > 1 and known.count(max(known)) == 1 else None
     return (
         Cell(strip.strip(marks, scale, title), kind="plot"),
         *(
-            Cell.of(score.value, 1, best=score.value is not None and score.value == best)
+            Cell.of(score.value, 1, best=score.value is not None and round(score.value, 1) == best)
             for score in scores.values()
         ),
     )
