@@ -14,8 +14,11 @@ SCRIPTS = {
     "the model classes too": """
 import polymod
 from transformers import AutoModel, AutoModelForMaskedLM
-from transformers.models.auto.modeling_auto import MODEL_MAPPING
-assert any(config.__name__ == "PolymodConfig" for config in MODEL_MAPPING)
+from transformers.models.auto import modeling_auto
+names = "", "MASKED_LM_", "SEQUENCE_CLASSIFICATION_", "TOKEN_CLASSIFICATION_", "QUESTION_ANSWERING_"
+for kind in names:
+    classes = getattr(modeling_auto, f"MODEL_{kind and 'FOR_'}{kind}MAPPING")
+    assert any(config.__name__ == "PolymodConfig" for config in classes), kind
 """,
 }
 

@@ -177,9 +177,10 @@ def _load_transformers(folder: Path, class_name: str) -> Any:
 
 
 def mixed_batch(config: ModelConfig, seed: int) -> tuple[Batch, Tensor, Tensor]:
-    """Sequences of several lengths in up to eight languages, packed and padded."""
+    """Sequences of several lengths in up to eight languages, at least four of them, packed and padded."""
     generator = torch.Generator().manual_seed(seed)
-    tags = config.languages if len(config.languages) <= 8 else config.languages[:: len(config.languages) // 8]
+    some = config.languages if len(config.languages) <= 8 else config.languages[:: len(config.languages) // 8]
+    tags = [tag for tag in some for _ in range(-(-4 // len(some)))]
     longest = min(32, config.architecture.max_length)
     lengths = [max(2, longest - 3 * (i % 8)) for i in range(len(tags))]
     sequences = [torch.randint(0, config.vocab_size, (n,), generator=generator) for n in lengths]
@@ -193,7 +194,8 @@ def mixed_batch(config: ModelConfig, seed: int) -> tuple[Batch, Tensor, Tensor]:
 
 def _language_ids(config: ModelConfig, batch: Batch, names: list[str]) -> Tensor:
     """Index of each sequence's language in the directory's own list."""
-    tags = [tag for tag, start, stop in batch.route.spans if tag]
+    firsts = batch.starts_S1[:-1].tolist()
+    tags = [tag for row in firsts for tag, start, stop in batch.route.spans if tag and start <= row < stop]
     if config.is_xmod:
         tags = [hub_name(config, SHARED if config.arm == "shared" else tag) for tag in tags]
     return torch.tensor([names.index(tag) for tag in tags])

@@ -175,7 +175,7 @@ def test_models_that_only_polymod_has_load_through_the_auto_classes(tmp_path):
     hf.write_model(model, tmp_path)
     assert hf.compare(model, tmp_path).languages == 3
     batch, ids, mask = hf.mixed_batch(model.config, seed=0)
-    tags = [model.config.languages.index(tag) for tag in batch.route.tags]
+    tags = [model.config.languages.index(tag) for tag in batch.route.tags for _ in range(2)]
     loaded = AutoModelForMaskedLM.from_pretrained(tmp_path).eval()
     with torch.no_grad():
         logits = loaded(ids, attention_mask=mask.long(), lang_ids=torch.tensor(tags)).logits
