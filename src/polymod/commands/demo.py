@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from pydantic import Field
 
-from polymod.commands import extend, finetune, pretrain, score, transfer
 from polymod.config import CommandConfig
 from polymod.progress import stderr
 
@@ -115,6 +114,7 @@ def _prepare(config: Config, cast: Cast) -> dict[str, Any]:
 
 
 def _arm(config: Config, arm: str) -> dict[str, Any]:
+    from polymod.commands import pretrain, score
     from polymod.config import load
     from polymod.model.config import ModelConfig
     from polymod.model.flops import flops_per_token, parameters
@@ -154,6 +154,7 @@ def _arm(config: Config, arm: str) -> dict[str, Any]:
 
 def _added(config: Config, cast: Cast) -> dict[str, Any]:
     """The new language, with the vocabulary that the tokenizer's fertility speaks for."""
+    from polymod.commands import extend
     from polymod.config import load
     from polymod.text.inventory import take_inventory
     from polymod.train.run import found
@@ -180,6 +181,7 @@ def _added(config: Config, cast: Cast) -> dict[str, Any]:
 
 def _task(config: Config, cast: Cast, task: str) -> dict[str, Any]:
     """A task learnt in the source language and read in all, with every control."""
+    from polymod.commands import finetune, transfer
     from polymod.config import load
 
     stderr().print(f"{task} is learnt in {cast.source} and read in all languages", markup=False)
