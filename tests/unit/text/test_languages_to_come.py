@@ -7,7 +7,7 @@ import pytest
 
 from _asserts import assert_user_error
 from _texts import CYRILLIC, sentences, tiny_tokenizer, write_texts
-from polymod.text.enlarge import appended, can_extend, extended_tokenizer, new_tokenizer, own_pieces
+from polymod.text.enlarge import appended, can_extend, enough, extended_tokenizer, new_tokenizer, own_pieces
 from polymod.text.fertility import Fertility, advise, measure
 from polymod.text.inventory import take_inventory
 from polymod.text.relatives import LEAST, overlap, relatives, with_letters
@@ -171,3 +171,11 @@ def test_first_documents_are_of_the_training_split(tmp_path):
 def test_no_text_is_an_error(tmp_path):
     folder = write_texts(tmp_path, {"en": ["", " "]})
     assert_user_error(lambda: first_documents(take_inventory(folder)[0], 100), "no text", "'en'")
+
+
+def test_training_reads_as_many_documents_as_their_distinct_words_allow() -> None:
+    """Text without spaces is cut early; words that come again cost nothing."""
+    spaced = ["the same words"] * 1000
+    assert len(enough(spaced, 100)) == 1000
+    unspaced = [f"{number:020}" for number in range(1000)]
+    assert enough(unspaced, 100) == unspaced[:5]
