@@ -56,7 +56,7 @@ ABOVE, SAME, BELOW = (0.09, 0.08, 0.10), (0.01, -0.01, 0.03), (-0.09, -0.1, -0.0
     ("source", "none", "word", "advice"),
     [
         (ABOVE, ABOVE, "Yes", "Read each language through its own module"),
-        (ABOVE, SAME, "In part", "Read each language through its own module"),
+        (ABOVE, SAME, "In part", "Do not count on the modules for NER"),
         (SAME, ABOVE, "In part", "Do not count on the modules for NER"),
         (SAME, SAME, "Not shown", "Do not count on the modules for NER"),
         (BELOW, SAME, "No", "Do not count on the modules for NER"),

@@ -16,7 +16,6 @@ from polymod.report.transfers import CONTROLS, NONE, SOURCE, TARGET, Transfer, V
 _MARKS = {TARGET: 2, SOURCE: 3, NONE: 5}
 _HEADS = {TARGET: "own", SOURCE: "source's", NONE: "none"}
 _KEY = {TARGET: "own module, with 95 % interval", SOURCE: "the source's module", NONE: "no module"}
-_THROUGH = {SOURCE: "through the source's module", NONE: "without a module"}
 _NO_VALUE = Value(None)
 
 
@@ -35,29 +34,29 @@ def section(document: Document) -> Section | None:
 
 
 def _means(document: Document, found: Sequence[Transfer]) -> str:
-    """``NER learnt in qaa (97.1 F1 there) comes to 57.7 on average in 12 other languages, ...``."""
     added = additions(document)
-    new = {each.tag for each in added.languages} if added else set()
-    said = []
-    for each in found:
-        sources = listed([document.label(tag) for tag in each.sources])
-        learnt = f"{each.name} learnt in {sources}" if sources else each.name
-        others = [tag for tag in each.own if tag not in each.sources]
-        if each.mean.value is None or not others:
-            said.append(f"{learnt} has {points(each.home)} {each.metric_name} there")
-            continue
-        home = f" ({points(each.home)} {each.metric_name} there)" if each.home is not None else ""
-        where = f"on average in {several(len(others), 'other language')}{_guessed(each)}"
-        singled = (
-            [f"{points(each.worst[1])} at worst ({document.label(each.worst[0])})"] if each.worst else []
-        )
-        singled += [
-            f"{points(each.own[tag].value)} in {document.label(tag)}, which was added"
-            for tag in others
-            if tag in new
-        ]
-        said.append(f"{learnt}{home} comes to {listed([f'{points(each.mean.value)} {where}', *singled])}")
-    return f"{'; '.join(said)}."
+    new = [each.tag for each in added.languages] if added else []
+    return f"{'; '.join(_summary(document, each, new) for each in found)}."
+
+
+def _summary(document: Document, transfer: Transfer, new: Sequence[str]) -> str:
+    """``NER learnt in qaa (97.1 F1 there) comes to 57.7 on average in 12 other languages, ...``."""
+    sources = listed([document.label(tag) for tag in transfer.sources])
+    learnt = f"{transfer.name} learnt in {sources}" if sources else transfer.name
+    others = [tag for tag in transfer.own if tag not in transfer.sources]
+    home = f"{points(transfer.home)} {transfer.metric_name} there"
+    if transfer.mean.value is None or not others:
+        return f"{learnt} has {home}"
+    means = f"{points(transfer.mean.value)} on average in {several(len(others), 'other language')}"
+    parts = [f"{means}{_guessed(transfer)}"]
+    if transfer.worst:
+        parts.append(f"{points(transfer.worst[1])} at worst ({document.label(transfer.worst[0])})")
+    parts += [
+        f"{points(transfer.own[tag].value)} in {document.label(tag)}, which was added"
+        for tag in others
+        if tag in new
+    ]
+    return f"{learnt}{f' ({home})' if transfer.home is not None else ''} comes to {listed(parts)}"
 
 
 def _guessed(transfer: Transfer) -> str:
@@ -76,10 +75,10 @@ def _advice(document: Document, found: Sequence[Transfer]) -> str:
     known = [each for each in found if each.gain]
     if not known:
         return "Give --module all to see whether the modules do anything: the controls are not here."
-    if useless := [each.name for each in known if SOURCE in each.gain and each.gain[SOURCE].sign <= 0]:
+    if useless := [each.name for each in known if any(gain.sign <= 0 for gain in each.gain.values())]:
         return (
-            f"Do not count on the modules for {listed(useless)}: the source's module does as well. Pre-train "
-            "longer, or compare with the shared arm."
+            f"Do not count on the modules for {listed(useless)}: a control does as well. Pre-train longer, "
+            "or compare with the shared arm."
         )
     worst = [f"{document.label(each.worst[0])} ({each.name})" for each in found if each.worst]
     where = f"look first at {listed(worst)}, where scores are lowest"
