@@ -158,6 +158,8 @@ def test_the_relatives_are_found_and_the_reason_is_told(kept):
     assert set(entry["relatives"]["overlap"]) == set(TAGS)
     assert entry["init_from"] == entry["relatives"]["chosen"]
     assert "qaa 0." in entry["relatives"]["why"]
+    assert set(entry["others"]) == set(TAGS)
+    assert entry["fertility"]["characters_per_token"] > 1
     assert entry["advice"]["vocab"] in ("keep", "extend", "new")
     assert entry["vocabulary"] == {"mode": "keep", "size": 500, "own_rows": 0, "began": {}}
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
     from rich.console import Console
 
+    from polymod.text.fertility import Fertility
     from polymod.train.addition import Addition
     from polymod.train.extend import Extension
     from polymod.train.loop import TrainState
@@ -111,7 +112,11 @@ def _tell(addition: Addition, surveys: dict[str, Survey], console: Console) -> N
     """What was found out about the languages, for people, before anything is trained."""
     vocab = addition.options.vocab
     for tag, survey in surveys.items():
-        console.print(f"{tag}: {_fertility(survey.document()['fertility'])}", markup=False)
+        console.print(f"{tag}: {_fertility(survey.fertility)}", markup=False)
+        for other, fertility in list(survey.others.items())[:5]:
+            console.print(f"  beside {other}: {_fertility(fertility)}", markup=False)
+        if not survey.others:
+            console.print("  the run's data are not there, so there is nothing to compare it with")
         advice = survey.advice
         if advice.vocab == vocab:
             console.print(f"{tag}: --vocab {vocab} is right: {advice.why}", markup=False)
@@ -125,12 +130,9 @@ def _tell(addition: Addition, surveys: dict[str, Survey], console: Console) -> N
             console.print(f"{tag}: starts from {start}: {survey.relatives.why}", markup=False)
 
 
-def _fertility(entry: dict[str, float]) -> str:
-    unseen = entry["byte_share"] + entry["unknown_share"]
-    words, characters = entry["tokens_per_word"], entry["characters_per_token"]
-    return (
-        f"{words:.2f} tokens per word, {characters:.2f} characters per token, {unseen:.1%} bytes or unknown"
-    )
+def _fertility(f: Fertility) -> str:
+    lengths = f"{f.tokens_per_word:.2f} tokens per word, {f.characters_per_token:.2f} characters per token"
+    return f"{lengths}, {f.unseen:.1%} bytes or unknown"
 
 
 def show(document: dict[str, Any]) -> None:

@@ -33,6 +33,8 @@ class Survey:
     """One language.
 
     Attributes:
+        fertility: of the run's tokenizer.
+        others: the same for the run's own languages; empty if their data are gone.
         relatives: None if nobody asked for them.
         tokenizer: of the language's own, if it gets one.
         chosen: fertility of the tokenizer that it gets.
@@ -40,6 +42,7 @@ class Survey:
 
     tag: str
     fertility: Fertility
+    others: Mapping[str, Fertility]
     advice: Advice
     relatives: Relatives | None
     tokenizer: Tokenizer | None
@@ -49,6 +52,7 @@ class Survey:
         """As it is kept and shown; without the tokenizer."""
         return {
             "fertility": asdict(self.fertility),
+            "others": {tag: asdict(other) for tag, other in self.others.items()},
             "chosen_fertility": asdict(self.chosen),
             "advice": asdict(self.advice),
             "relatives": asdict(self.relatives) if self.relatives else None,
@@ -108,7 +112,7 @@ class Surveyor:
             what = f"language {corpus.tag!r} has about {tokens:,} training tokens, a block needs {smallest:,}"
             raise UserError(what, fix="give more text, or lower --train.block-tokens")
         advice = advise(fertility, self.fertilities, self.possible)
-        return Survey(corpus.tag, fertility, advice, found, tokenizer, chosen)
+        return Survey(corpus.tag, fertility, self.fertilities, advice, found, tokenizer, chosen)
 
     def _tokenizer(self, documents: Sequence[str], vocab: Mode, rows: int | None) -> Tokenizer:
         if vocab == "new":
