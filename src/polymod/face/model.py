@@ -198,7 +198,7 @@ class Model:
         """
         source = self._source
         if not isinstance(source.model, TaskModel):
-            fix = "polymod finetune makes a model for a task of it"
+            fix = "load a folder that polymod finetune wrote; exported ones predict with transformers"
             raise UserError("the model is not fine-tuned for a task", where=str(source.folder), fix=fix)
         listed, single = examples_of(examples, source.model.spec)
         tags = self._tags([_text(example) for example in listed], language, languages)
