@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from polymod.batch import Batch
-from polymod.diagnose.agreement import agreement, spearman
-from polymod.diagnose.groups import Cells, cells, sizes, vectors
+from polymod.diagnose.agreement import Matrix, agreement, spearman
+from polymod.diagnose.groups import cells, sizes, vectors
 from polymod.diagnose.options import GradientOptions
 from polymod.diagnose.samples import SamplePlan, samples
 from polymod.diagnose.sketch import Rows, buckets_for
@@ -19,18 +20,24 @@ from polymod.diagnose.subject import Subject
 from polymod.errors import UserError
 from polymod.files import read_json
 from polymod.model.heads import MaskedLM
-from polymod.model.partition import GROUPS, TRUNK, Place, partition
+from polymod.model.partition import GROUPS, TRUNK, owner
 
 ALL_MATRICES = 256  # languages; of more, the document has two matrices of the trunk and means of its parts
 
 
-def trunk_gradient(model: MaskedLM, micro: Sequence[Batch], dtype: torch.dtype) -> dict[str, Tensor]:
+def trunk_of(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The trunk's parameters by name."""
+    return {name: each for name, each in model.named_parameters() if owner(name) is TRUNK}
+
+
+def gradient(
+    model: MaskedLM, trunk: Mapping[str, nn.Parameter], micro: Sequence[Batch], dtype: torch.dtype
+) -> dict[str, Tensor]:
     """Gradient of the mean masked-LM loss of a batch for the trunk's parameters, by name.
 
     Nothing of the model changes, its ``.grad`` included.
     """
-    names = partition(name for name, _ in model.named_parameters())[TRUNK]
-    parameters = [model.get_parameter(name) for name in names]
+    parameters = list(trunk.values())
     scale = 1.0 / max(1, sum(len(batch.targets_M) for batch in micro))
     total: list[Tensor] = []
     for batch in micro:
@@ -39,31 +46,27 @@ def trunk_gradient(model: MaskedLM, micro: Sequence[Batch], dtype: torch.dtype) 
             loss, _ = model(on_device, scale=scale)
         found = torch.autograd.grad(loss, parameters, materialize_grads=True)
         total = [a + b for a, b in zip(total, found, strict=True)] if total else list(found)
-    return dict(zip(names, total, strict=True))
+    return dict(zip(trunk, total, strict=True))
 
 
 class Collection:
     """Gradients of several batches of several languages, as rows.
 
     Args:
+        model: in the mode that it is to be measured in: without dropout, as a rule.
         rows: where they are kept.
         dtype: of the forward pass.
     """
 
     def __init__(self, model: MaskedLM, rows: Rows, dtype: torch.dtype = torch.float32) -> None:
         self._model, self._rows, self._dtype = model, rows, dtype
-        self._cells: Cells = cells(model)
+        self._trunk, self._cells = trunk_of(model), cells(model)
         self.labels: list[str] = []
 
     def add(self, tag: str, micro: Sequence[Batch]) -> None:
-        """The gradient of one batch, without dropout; the batches of a language follow each other."""
-        training = self._model.training
-        self._model.eval()
-        try:
-            gradient = trunk_gradient(self._model, micro, self._dtype)
-        finally:
-            self._model.train(training)
-        self._rows.add(vectors(gradient, self._cells))
+        """The gradient of one batch; the batches of a language follow each other."""
+        found = gradient(self._model, self._trunk, micro, self._dtype)
+        self._rows.add(vectors(found, self._cells))
         self.labels.append(tag)
 
     def document(self, trunk: Sequence[str], parts: Sequence[str]) -> dict[str, Any]:
@@ -73,21 +76,29 @@ class Collection:
             trunk: names of the matrices of all the trunk.
             parts: of groups and layers.
         """
-        everywhere, numbers = self._rows.places, sizes(self._model, self._cells)
+        numbers = sizes(self._model, self._cells)
+        grams: dict[tuple[str, object], Matrix] = {}
+        counts: Counter[tuple[str, object]] = Counter()
+        in_cells = []
+        for where in self._rows.places:
+            gram_RR = self._rows.gram(where)
+            found = agreement(gram_RR, self.labels).document()
+            in_cells.append({**where._asdict(), "parameters": numbers[where], **found})
+            for part in (("trunk", None), ("group", where.group), ("layer", where.layer)):
+                counts[part] += numbers[where]
+                grams[part] = grams[part] + gram_RR if part in grams else gram_RR
 
-        def over(places: Iterable[Place], names: Sequence[str]) -> dict[str, Any]:
-            chosen = list(places)
-            found = agreement(self._rows.gram(*chosen), self.labels)
-            return {"parameters": sum(numbers[where] for where in chosen), **found.document(*names)}
+        def over(kind: str, which: object, names: Sequence[str]) -> dict[str, Any]:
+            found = agreement(grams[kind, which], self.labels)
+            return {"parameters": counts[kind, which], **found.document(*names)}
 
-        layers = sorted({where.layer for where in everywhere if where.layer is not None})
-        groups = [group for group in GROUPS if any(where.group == group for where in everywhere)]
+        layers = sorted({where.layer for where in self._rows.places if where.layer is not None})
         return {
             "languages": list(dict.fromkeys(self.labels)),
-            "trunk": over(everywhere, trunk),
-            "groups": {group: over((p for p in everywhere if p.group == group), parts) for group in groups},
-            "layers": [over((p for p in everywhere if p.layer == layer), parts) for layer in layers],
-            "cells": [{**where._asdict(), **over([where], ())} for where in everywhere],
+            "trunk": over("trunk", None, trunk),
+            "groups": {group: over("group", group, parts) for group in GROUPS if ("group", group) in grams},
+            "layers": [over("layer", layer, parts) for layer in layers],
+            "cells": in_cells,
         }
 
 
@@ -126,7 +137,7 @@ def diagnose_gradients(
     texts = {tag: samples(subject.shards, tag, subject.masking, plan, bos_id=bos_id) for tag in subject.tags}
     count = options.batches * len(texts)
     buckets = buckets_for(sum(numbers.values()), count) if options.sketch < 0 else options.sketch
-    collection = Collection(model, Rows(buckets, options.seed))
+    collection = Collection(model, Rows(count, buckets, options.seed))
     for tag, batches in texts.items():
         for micro in batches:
             collection.add(tag, micro)

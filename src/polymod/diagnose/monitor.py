@@ -13,12 +13,11 @@ from typing import Any
 import torch
 
 from polymod.batch import GlobalBatch
-from polymod.diagnose.gradients import Collection
+from polymod.diagnose.gradients import Collection, trunk_of
 from polymod.diagnose.halves import halves
 from polymod.diagnose.sketch import Rows, buckets_for
 from polymod.metrics import StepMetrics
 from polymod.model.heads import MaskedLM
-from polymod.model.partition import TRUNK, partition
 from polymod.train.loop import TrainState, Update
 
 GRADIENTS = "gradients.jsonl"
@@ -53,15 +52,16 @@ def monitored(
 
 
 def measure(model: MaskedLM, batch: GlobalBatch, dtype: torch.dtype) -> dict[str, Any]:
-    """Agreement of the languages of a training batch: the trunk's matrices, summaries of its parts."""
+    """Agreement of a batch's languages, without dropout: the trunk's matrices, means of its parts."""
     parts = halves(batch)
-    trunk = partition(name for name, _ in model.named_parameters())[TRUNK]
-    parameters = sum(model.get_parameter(name).numel() for name in trunk)
-    rows = Rows(buckets_for(parameters, sum(len(each) for each in parts.values())))
-    collection = Collection(model, rows, dtype)
+    count = sum(map(len, parts.values()))
+    rows = Rows(count, buckets_for(sum(each.numel() for each in trunk_of(model).values()), count))
+    collection, training = Collection(model, rows, dtype), model.training
+    model.eval()
     for tag, of_language in parts.items():
         for half in of_language:
             collection.add(tag, half)
+    model.train(training)
     return {"sketch": rows.buckets, **collection.document(("cosine", "corrected"), ())}
 
 

@@ -35,29 +35,31 @@ class Rows:
     """Vectors of several cells, one row each, reduced to what their inner products need.
 
     Args:
+        count: R, how many rows there will be.
         buckets: m of each cell; 0 keeps the vectors whole, and so does a cell with at most m entries.
         seed: decides buckets and signs.
     """
 
-    def __init__(self, buckets: int, seed: int = 0) -> None:
-        self.buckets, self.seed = buckets, seed
-        self._rows: dict[Place, list[Tensor]] = {}
+    def __init__(self, count: int, buckets: int, seed: int = 0) -> None:
+        self.buckets = buckets
+        self._count, self._seed, self._done = count, seed, 0
+        self._rows: dict[Place, Tensor] = {}
 
     def add(self, vectors: Iterable[tuple[Place, Tensor]]) -> None:
-        """One more row of every cell."""
+        """The next row of every cell."""
         for where, vector_P in vectors:
             if self.buckets and len(vector_P) > self.buckets:
-                start = int(key(self.seed, "sketch", *where).astype(np.int64))
+                start = int(key(self._seed, "sketch", *where).astype(np.int64))
                 vector_P = sketch(vector_P, self.buckets, start)
-            self._rows.setdefault(where, []).append(vector_P.cpu())
+            if where not in self._rows:
+                self._rows[where] = torch.empty(self._count, len(vector_P))
+            self._rows[where][self._done] = vector_P
+        self._done += 1
 
-    def gram(self, *places: Place) -> NDArray[np.float64]:
-        """Inner products of the rows, over all of these cells, (R, R)."""
-        total_RR = torch.zeros((), dtype=torch.float64)
-        for where in places:
-            rows_RP = torch.stack(self._rows[where])
-            total_RR = total_RR + (rows_RP @ rows_RP.T).double()
-        products: NDArray[np.float64] = total_RR.numpy()
+    def gram(self, where: Place) -> NDArray[np.float64]:
+        """Inner products of the rows of a cell so far, (R, R)."""
+        rows_RP = self._rows[where][: self._done]
+        products: NDArray[np.float64] = (rows_RP @ rows_RP.T).double().numpy()
         return products
 
     @property

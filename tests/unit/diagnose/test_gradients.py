@@ -14,7 +14,7 @@ from _models import MODERN, VOCAB, gradients, tiny_batch, tiny_model
 from _tokens import MemoryTokens
 from polymod.batch import GlobalBatch
 from polymod.data.masking import Masking
-from polymod.diagnose.gradients import Collection, along, trunk_gradient
+from polymod.diagnose.gradients import Collection, along, gradient, trunk_of
 from polymod.diagnose.groups import cells, sizes, vectors
 from polymod.diagnose.halves import halves
 from polymod.diagnose.samples import SamplePlan, samples
@@ -47,15 +47,15 @@ def test_cells_are_a_partition_of_the_trunk(arm, changes):
 
 def test_a_trunk_gradient_is_that_of_backward_and_leaves_no_trace():
     model, batch = tiny_model("shared"), tiny_batch(("en",) * 3, (7, 7, 5))
-    found = trunk_gradient(model, [batch], torch.float32)
+    found = gradient(model, trunk_of(model), [batch], torch.float32)
     assert all(parameter.grad is None for parameter in model.parameters())
     loss, _ = model(batch, scale=1 / len(batch.targets_M))
     loss.backward()
     expected = gradients(model)
     assert list(found) == partition(expected)[TRUNK]
-    for name, gradient in found.items():
-        there = expected[name] if expected[name] is not None else torch.zeros_like(gradient)
-        assert torch.allclose(gradient, there, atol=1e-7), name
+    for name, each in found.items():
+        there = expected[name] if expected[name] is not None else torch.zeros_like(each)
+        assert torch.allclose(each, there, atol=1e-7), name
 
 
 def test_micro_batches_add_up():
@@ -64,23 +64,21 @@ def test_micro_batches_add_up():
     whole = replace(whole, num_targets=len(whole.micro[0].targets_M))
     parts = [piece for half in halves(whole)["en"] for piece in half]
     assert len(parts) == 2
-    one = trunk_gradient(model, whole.micro, torch.float32)
-    two = trunk_gradient(model, parts, torch.float32)
+    one = gradient(model, trunk_of(model), whole.micro, torch.float32)
+    two = gradient(model, trunk_of(model), parts, torch.float32)
     assert all(torch.allclose(one[name], two[name], atol=1e-6) for name in one)
 
 
 def test_the_document_agrees_with_whole_gradients_written_out():
-    model = tiny_model("shared", dropout=0.3)  # dropout is left out
-    model.train()
+    model = tiny_model("shared")
     texts = {tag: [tiny_batch((tag,) * 2, (7, 6), seed) for seed in seeds] for tag, seeds in SEEDS.items()}
-    collection = Collection(model, Rows(0))
+    collection = Collection(model, Rows(20, 0))
     flat: dict[str, list[torch.Tensor]] = {}
     for tag, batches in texts.items():
         for batch in batches:
             collection.add(tag, [batch])
-            gradient = trunk_gradient(model.eval(), [batch], torch.float32)
-            flat.setdefault(tag, []).append(torch.cat([each.flatten() for each in gradient.values()]))
-            model.train()
+            found = gradient(model, trunk_of(model), [batch], torch.float32)
+            flat.setdefault(tag, []).append(torch.cat([each.flatten() for each in found.values()]))
     document = collection.document(("cosine", "cosine_se", "corrected"), ("cosine",))
     pairs = [torch.cosine_similarity(a, b, dim=0).item() for a in flat["en"] for b in flat["to"]]
     assert document["languages"] == ["en", "to"]
@@ -89,7 +87,7 @@ def test_the_document_agrees_with_whole_gradients_written_out():
     assert document["trunk"]["parameters"] == sum(part["parameters"] for part in document["cells"])
     assert document["trunk"]["parameters"] == sum(g["parameters"] for g in document["groups"].values())
     assert len(document["layers"]) == 2
-    sketched = Collection(model, Rows(2048))
+    sketched = Collection(model, Rows(20, 2048))
     for tag, batches in texts.items():
         for batch in batches:
             sketched.add(tag, [batch])
@@ -109,7 +107,7 @@ def test_two_tags_of_one_language_agree_as_far_as_the_ceiling_allows():
         stream[:] = 61 - frequent_first if tag == "sr-Latn" else frequent_first
     model = tiny_model("shared")
     plan = SamplePlan(block=16, batches=5, batch_tokens=320, split="valid")
-    collection = Collection(model, Rows(0))
+    collection = Collection(model, Rows(20, 0))
     for tag in streams.streams:
         for micro in samples(streams, tag, MASKING, plan, bos_id=0):
             collection.add(tag, micro)
