@@ -164,7 +164,7 @@ def test_the_card_says_how_to_load_it(runs, tmp_path):
 
 def test_one_language_becomes_an_onnx_file(runs, tmp_path, capsys):
     out = tmp_path / "onnx"
-    words = [str(runs["modern"]), "--out", str(out), "--format", "onnx", "--languages", "ton"]
+    words = [str(runs["xmod"]), "--out", str(out), "--format", "onnx", "--languages", "ton"]
     assert execute("export", [*words, "--json"]) == 0
     captured = capsys.readouterr()
     found = json.loads(captured.out)  # one document, whatever the exporter prints
@@ -179,7 +179,7 @@ def test_one_language_becomes_an_onnx_file(runs, tmp_path, capsys):
     capsys.readouterr()
     assert execute("export", [*words, "--json"]) == 0
     assert document(capsys) == {**found, "finished_before": True}
-    assert execute("export", [str(runs["modern"]), "--out", str(out), "--languages", "ton"]) == 2
+    assert execute("export", [str(runs["xmod"]), "--out", str(out), "--languages", "ton"]) == 2
     assert "no whole export" in capsys.readouterr().err
 
 
