@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from _toys import run, run_polymod
+from _toys import run
+from polymod.cli import execute
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -19,6 +20,10 @@ SMALLER = {
     "pretrain": ["--train.steps", "4", "--train.score-tokens", "256", "--train.log-every", "2"],
     "score": ["--max-tokens", "512"],
     "plan": ["--flops", "1e9"],
+    "extend": ["--train.steps", "2"],
+    "finetune": ["--train.epochs", "1"],
+    "transfer": ["--resamples", "100"],
+    "retrieve": ["--resamples", "100"],
 }
 
 
@@ -31,14 +36,15 @@ def blocks(path: Path, language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder in which README's example has run."""
+    """The folder in which README's examples have run."""
     folder = tmp_path_factory.mktemp("example")
-    (block,) = [block for block in blocks(ROOT / "README.md", "bash") if "polymod world" in block]
-    for line in block.splitlines():
-        if line.startswith("polymod "):
-            name, *words = shlex.split(line, comments=True)[1:]
-            done = run_polymod(name, *words, *SMALLER.get(name, []), cwd=folder)
-            assert done.returncode == 0, f"{line}\n{done.stderr}"
+    lines = "".join(blocks(ROOT / "README.md", "bash")).splitlines()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for line in lines:
+            if line.startswith("polymod "):
+                name, *words = shlex.split(line, comments=True)[1:]
+                assert execute(name, [*words, *SMALLER.get(name, [])]) == 0, line
     return folder
 
 

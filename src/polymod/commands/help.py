@@ -48,8 +48,16 @@ def _entry(key: str, field: FieldInfo, value: Any, is_argument: bool) -> list[st
     default = "" if is_argument else _default(value)
     text = f"{field.description or ''}{default}"
     first, *rest = textwrap.wrap(text, 62) or [""]
-    head = [f"  {label:<34} {first}"] if len(label) <= 34 else [f"  {label}", f"{'':37}{first}"]
+    head = [f"  {label:<34} {first}"] if len(label) <= 34 else [*_cut(label), f"{'':37}{first}"]
     return head + [f"{'':37}{line}" for line in rest]
+
+
+def _cut(label: str) -> list[str]:
+    """An option with many choices in several lines, each ending where a choice does."""
+    lines = textwrap.wrap(label.replace("|", "| "), 96, break_on_hyphens=False)
+    return [
+        f"  {'' if number == 0 else '    '}{line.replace('| ', '|')}" for number, line in enumerate(lines)
+    ]
 
 
 def _default(value: Any) -> str:

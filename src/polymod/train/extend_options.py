@@ -54,7 +54,11 @@ class ExtendOptions(CommandConfig):
     def preset(cls, given: Tree) -> tuple[str, Tree]:
         """Options of training as the run had them."""
         record = Path(str(given.get("run"))) / "run.json"
-        if "run" not in given or not record.is_file():
+        try:
+            known = "run" in given and record.is_file()
+        except OSError:  # a name that is too long; that there is no such run is told later
+            known = False
+        if not known:
             return "", {}
         before = read_json(record)
         return str(given["run"]), {"train": train_defaults(before["config"], before["identity"])}

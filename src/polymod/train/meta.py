@@ -118,14 +118,11 @@ def meta(
     """The update: the paper's alternation.
 
     1. The trunk steps on the batch, in all its languages (modules stay, unless ``trunk_only`` is off).
-    2. A language is drawn, as often as it has tokens in the batch; theta' is a virtual step on other text of
-       its train split.
+    2. A language is drawn by its tokens in the batch; theta' is a virtual step on other training text of it.
     3. The meta loss is the mean over languages of the loss on text of their meta splits.
-    4. That language's pack, and no other, steps with the meta gradient, clipped by itself. AdamW's moments
-       are per parameter, so those of packs are their own.
+    4. That language's pack alone steps with the meta gradient, clipped by itself, with moments of its own.
 
-    Each of both steps is checked before it changes anything. The second one computes in fp32 always. A trunk
-    that is frozen stays, and is stepped virtually all the same.
+    Each step is checked before it changes anything, the second is in fp32; a frozen trunk steps virtually.
 
     Raises:
         UserError: no packs, no signal, or a single language.

@@ -47,13 +47,11 @@ def meta_fast(
     """The update. Trunk and packs step together, the trunk as in the joint update.
 
     With ``v`` and ``direct``, the gradients of trunk and packs on this batch, the gradient of the packs is
-    ``direct - (d2loss(previous batch)/dphi dtheta)^T (slope * v)``: what the previous step of the trunk did
-    to the loss on this batch, seen from the modules that it was made with. ``slope`` is the derivative of
-    that step with respect to its gradient, or ``inner_rate`` if that is given.
+    ``direct - (d2loss(previous batch)/dphi dtheta)^T (slope * v)``: what the trunk's previous step did to
+    this loss. ``slope`` is the derivative of that step by its gradient, or ``inner_rate`` if that is given.
 
-    The state carries the previous trunk and slope, which is two trunks of memory, and the packs of the
-    previous batch with their plain gradients. Under bf16 autocast the difference is two-sided and wider,
-    because a narrow one would drown in rounding.
+    The state carries the previous trunk and slope (two trunks of memory) and the packs of the previous batch
+    with their plain gradients. Under bf16 the difference is two-sided and wider, because of rounding.
 
     Args:
         batch_at: the batch of a step; asked for the previous one after a restart.
