@@ -28,8 +28,8 @@ class Config(CommandConfig):
     seed: int = Field(0, ge=0, description="decides the world and the training")
     sentences: int = Field(20_000, ge=1000, description="sentences of each language")
     vocab_size: int = Field(4000, ge=300, description="rows of the vocabulary")
-    steps: int = Field(900, gt=0, description="optimiser steps of each arm")
-    examples: int = Field(2000, gt=0, description="examples to learn each task from")
+    steps: int = Field(700, gt=0, description="optimiser steps of each arm")
+    examples: int = Field(1500, gt=0, description="examples to learn each task from")
 
 
 class Cast(NamedTuple):
