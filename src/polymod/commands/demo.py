@@ -13,7 +13,7 @@ from polymod.progress import stderr
 ARMS = ("modular", "shared")
 GROWN = "grown"  # the modular arm with one language more
 FEW = 200  # examples to score a task with, in each language
-EPOCHS = {"nli": 5, "ner": 3}  # of the tasks that are learnt; everything else is the default
+EPOCHS = {"nli": 3, "ner": 3}  # of the tasks that are learnt; everything else is the default
 
 
 class Config(CommandConfig):
@@ -28,7 +28,7 @@ class Config(CommandConfig):
     seed: int = Field(0, ge=0, description="decides the world and the training")
     sentences: int = Field(20_000, ge=1000, description="sentences of each language")
     vocab_size: int = Field(4000, ge=300, description="rows of the vocabulary")
-    steps: int = Field(700, gt=0, description="optimiser steps of each arm")
+    steps: int = Field(850, gt=0, description="optimiser steps of each arm")
     examples: int = Field(1500, gt=0, description="examples to learn each task from")
 
 
