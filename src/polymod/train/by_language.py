@@ -58,7 +58,7 @@ class Trunk:
 class LanguageGradients:
     """The gradients of one step, one language at a time. Those of packs are the ordinary ones.
 
-    With room for all K every language is computed once. With room for H it takes about ``K / 2H + 1`` times
+    With room for all K every language is computed once. With room for H it takes about ``K / 2H + 1.5`` times
     that work and gives the same.
 
     Args:
@@ -152,7 +152,7 @@ class LanguageGradients:
     def mean_losses(self) -> Tensor:
         """Mean loss of every language with the parameters as they are now, (K,), float64 on the CPU."""
         found: dict[str, LossSum] = {}
-        with torch.no_grad():
+        with frozen(list(self.model.parameters())):  # the loss forms gradients wherever they are required
             for tag in self.tags:
                 self._seed(tag)
                 for piece in self.pieces[tag]:
