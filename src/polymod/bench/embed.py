@@ -7,9 +7,9 @@ padded batches of 32 sentences, in the order given or sorted by length; with SDP
 
 from __future__ import annotations
 
+import json
 import statistics
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, trainers
 
 from polymod.bench.peers import bench_config
 from polymod.bench.timing import interleaved, ratio
@@ -28,7 +28,7 @@ from polymod.model.hf_names import hub_config, hub_name, to_hub
 from polymod.model.install import changed
 from polymod.tasks.embedding import Vectors, embed, encode, normalised
 from polymod.tasks.parallel import read_parallel, tags_below
-from polymod.text.tokenizer import PAD, TOKENIZER, build_tokenizer
+from polymod.text.tokenizer import PAD, TOKENIZER, UNK, build_tokenizer
 from polymod.text.tokenizers import Tokenizers
 from polymod.worlds.world import World
 
@@ -55,7 +55,7 @@ def beside_loop(installed: int, sentences: Path | None, rounds: int) -> Case:
     """
     texts, tags = mixed_sentences(sentences)
     with tempfile.TemporaryDirectory() as folder:
-        word_tokenizer(texts).save(str(Path(folder) / TOKENIZER))
+        trained_tokenizer(texts).save(str(Path(folder) / TOKENIZER))
         tokenizers = Tokenizers(Path(folder))
         ours = Ours(_model(tokenizers.of(tags[0]), tags, installed), tokenizers)
         theirs = Theirs(ours.model, tokenizers.of(tags[0]))
@@ -65,6 +65,7 @@ def beside_loop(installed: int, sentences: Path | None, rounds: int) -> Case:
             "vector_difference": float(np.abs(vectors - theirs(texts, tags)).max()),
             "alone_difference": float(np.abs(vectors - alone).max()),
         }
+        padding, tokens = theirs.padding, theirs.tokens
         if max(differences.values()) > TOLERANCE:
             raise Failure(f"vectors differ: {differences}")
         contenders: Mapping[str, Callable[[], object]] = {
@@ -80,8 +81,8 @@ def beside_loop(installed: int, sentences: Path | None, rounds: int) -> Case:
         "sentences_per_second": {
             side: len(texts) / statistics.median(each) for side, each in seconds.items()
         },
-        "padding": theirs.padding,
-        "tokens": theirs.tokens,
+        "padding": padding,
+        "tokens": tokens,
     }
 
 
@@ -102,13 +103,17 @@ def mixed_sentences(folder: Path | None) -> tuple[list[str], list[str]]:
     return texts, list(lines) * (len(texts) // len(lines))
 
 
-def word_tokenizer(texts: Sequence[str]) -> Tokenizer:
-    """The texts' characters and their most frequent words as pieces: nothing is trained."""
-    words = Counter(f"\u2581{word}" for text in texts for word in text.split())
-    characters = Counter("".join(texts).replace(" ", "\u2581"))
-    common = [word for word, _ in words.most_common(PIECES) if len(word) > 1]
-    pieces = [(word, float(np.log(words[word] / words.total()))) for word in common]
-    return build_tokenizer([*pieces, *((char, -20.0) for char in characters)])
+def trained_tokenizer(texts: Sequence[str]) -> Tokenizer:
+    """A tokenizer in polymod's layout, trained on the texts themselves."""
+    layout = build_tokenizer([("\u2581", -1.0)])
+    learner = Tokenizer(models.Unigram())
+    learner.normalizer, learner.pre_tokenizer = layout.normalizer, layout.pre_tokenizer
+    trainer = trainers.UnigramTrainer(
+        vocab_size=PIECES, unk_token=UNK, special_tokens=[UNK], show_progress=False
+    )
+    learner.train_from_iterator(texts, trainer)
+    pieces = json.loads(learner.to_str())["model"]["vocab"]
+    return build_tokenizer([(piece, score) for piece, score in pieces if piece != UNK])
 
 
 def _model(tokenizer: Tokenizer, tags: Sequence[str], installed: int) -> MaskedLM:
