@@ -192,6 +192,24 @@ def test_every_task_is_learnt_and_read(world, tmp_path, task, capsys):
     )
 
 
+def test_answers_that_are_not_where_the_file_says_are_counted(world, tmp_path, capsys):
+    assert finetune(world, tmp_path / "ft", "--max-examples", "10", task="qa") == 0
+    questions = json.loads((world / "world" / "qa" / f"test.{OTHER}.json").read_text())
+    paragraphs = [each for article in questions["data"] for each in article["paragraphs"]]
+    answers = [each for part in paragraphs for question in part["qas"] for each in question["answers"]]
+    for answer in answers[:3]:
+        answer["answer_start"] += 1
+    strange = tmp_path / "strange"
+    strange.mkdir()
+    (strange / f"test.{OTHER}.json").write_text(json.dumps(questions))
+    capsys.readouterr()
+    words = ["transfer", [str(tmp_path / "ft"), "--data", str(strange), "--resamples", "100"]]
+    assert execute(*words) == 0
+    assert f"{OTHER}: 3 of {len(answers)} answers are not where the file says" in capsys.readouterr().out
+    written = json.loads((tmp_path / "ft" / "transfer.json").read_text())
+    assert written["files"][OTHER]["mismatched"] == 3
+
+
 def test_two_sources_are_learnt_together(world, tmp_path, capsys):
     both = ("--source", f"{SOURCE},{OTHER}", "--train.unfreeze", "packs", "--json")
     assert finetune(world, tmp_path / "ft", *both) == 0

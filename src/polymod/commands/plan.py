@@ -46,7 +46,7 @@ def main(config: Config) -> dict[str, Any]:
     """Count; nothing is built."""
     from polymod.bench.timing import training_flops
     from polymod.model.flops import flops_per_token, parameters
-    from polymod.train.memory import checkpoint_bytes, extra_trunks, memory, shortage
+    from polymod.train.memory import checkpoint_bytes, extra_trunks, languages_of_step, memory, shortage
 
     tokens, vocab_size = _data(config)
     sizes = config.model.model_dump(exclude={"preset", "language_embedding"})
@@ -62,7 +62,7 @@ def main(config: Config) -> dict[str, Any]:
     seen = config.train.steps * config.train.batch_tokens
     here = config.flops or training_flops()
     languages = _languages(config, tokens)
-    in_step = min(len(tokens), max(1, config.train.batch_tokens // config.train.block_tokens))
+    in_step = languages_of_step(len(tokens), config.train)
     trunks = extra_trunks(config.update, config.treatment, in_step)
     return {
         "preset": config.model.preset,

@@ -82,7 +82,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.train.checkpoint import newest, restore, size_of
     from polymod.train.log import RunLog, training_seconds
     from polymod.train.loop import TrainState, fit
-    from polymod.train.memory import extra_trunks, shortage
+    from polymod.train.memory import extra_trunks, languages_of_step, shortage
     from polymod.train.optim import build_optimizer
     from polymod.train.pretraining import Pretraining
     from polymod.train.run import device_and_dtype, keep_tokenizer, opened
@@ -112,7 +112,8 @@ def main(config: Config) -> dict[str, Any]:
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
         require_space(config.out, int(2.2 * size_of(model)))
-        trunks = extra_trunks(config.update, config.treatment, len(shards.tags))
+        in_step = languages_of_step(len(shards.tags), config.train)
+        trunks = extra_trunks(config.update, config.treatment, in_step)
         if device.type == "cpu" and (warning := shortage(model.config, config.train, trunks=trunks)):
             console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:

@@ -60,15 +60,12 @@ def main(config: Config) -> dict[str, Any]:
     tags, left_out = choose(files, controls, [*runs, *others], asked_for=bool(asked_for))
     examples = {tag: some(task.read(files[tag]), config.max_examples) for tag in tags}
     ours = _measured(config, runs, task, examples, controls)
-    _write(config, runs, ours, left_out)
-    document = {
-        **_about(runs, config),
-        **comparison(ours, runs[0].sources, config.resamples),
-        "left_out": left_out,
-    }
+    read = {"left_out": left_out, "files": {tag: task.report(each) for tag, each in examples.items()}}
+    _write(config, runs, ours, read)
+    document = {**_about(runs, config), **comparison(ours, runs[0].sources, config.resamples), **read}
     if others:
         theirs = _measured(config, others, task, examples, controls)
-        _write(config, others, theirs, left_out)
+        _write(config, others, theirs, read)
         sources, first = {*runs[0].sources, *others[0].sources}, controls[0]
         document["against"] = {
             **_about(others, config),
@@ -102,7 +99,7 @@ def _measured(
 
 
 def _write(
-    config: Config, runs: Sequence[Finetuned], measured: Mapping[str, Measured], left_out: Mapping[str, str]
+    config: Config, runs: Sequence[Finetuned], measured: Mapping[str, Measured], read: Mapping[str, Any]
 ) -> None:
     """The tables of each run, into its own folder."""
     from polymod.files import write_json
@@ -112,9 +109,7 @@ def _write(
         for control, each in measured.items():
             table = score_table(each.of_run(number), run.sources, config.resamples)
             name = "transfer.json" if control == "target" else f"transfer-{control}.json"
-            write_json(
-                run.folder / name, {"schema": 1, **_about([run], config), **table, "left_out": left_out}
-            )
+            write_json(run.folder / name, {"schema": 1, **_about([run], config), **table, **read})
 
 
 def _about(runs: Sequence[Finetuned], config: Config) -> dict[str, Any]:
@@ -136,6 +131,10 @@ def show(document: dict[str, Any]) -> None:
     _show_side_by_side(document) if "modules" in document else _show_scores(document)
     for tag, reason in document["left_out"].items():
         print(f"left out: {tag}, {reason}")
+    for tag, report in document["files"].items():
+        if report.get("mismatched"):
+            what = f"{report['mismatched']:,} of {report['answers']:,} answers are not where the file says"
+            print(f"{tag}: {what}; {report['repaired']:,} found elsewhere in the text")
     if "difference" in document:
         print(f"against {', '.join(document['against']['folders'])}:")
         _show_differences(document["difference"], "difference")

@@ -37,6 +37,9 @@ def masked_lm_loss(
         ``scale`` times the sum over rows, differentiable once (not twice: use ``masked_lm_loss_naive``), and
         the unscaled loss of every row in nats, (M,) without gradient.
     """
+    if not torch.is_grad_enabled():  # nothing will ask for gradients: a third of the work
+        losses_M = _losses(h_MD, weight_VD, bias_V, targets_M, rows_per_chunk)
+        return losses_M.sum() * scale, losses_M
     loss, losses_M = _ChunkedLoss.apply(  # type: ignore[no-untyped-call]
         h_MD, weight_VD, bias_V, targets_M, scale, rows_per_chunk
     )
@@ -63,7 +66,7 @@ class _ChunkedLoss(torch.autograd.Function):
         rows_per_chunk: int,
     ) -> tuple[Tensor, Tensor]:
         needs_h, needs_weight, needs_bias = ctx.needs_input_grad[:3]
-        dtype = torch.get_autocast_dtype(h_MD.device.type) if _autocast(h_MD) else weight_VD.dtype
+        dtype = _dtype(h_MD, weight_VD)
         h, weight = h_MD.to(dtype), weight_VD.to(dtype)
         losses_M = h_MD.new_empty(len(h_MD), dtype=_sum_dtype(dtype))
         grad_h_MD = torch.empty_like(h_MD) if needs_h else None
@@ -102,13 +105,33 @@ def _softmax_gradient(
     h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_C: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Gradient of the summed loss with respect to the logits, and the loss of each row."""
+    logits_CV, log_sum_C, losses_C = _chunk(h_CD, weight_VD, bias_V, targets_C)
+    gradient_CV = logits_CV.sub_(log_sum_C[:, None]).exp_()
+    gradient_CV.scatter_add_(1, targets_C[:, None], -torch.ones_like(log_sum_C)[:, None])
+    return gradient_CV, losses_C
+
+
+def _losses(
+    h_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_M: Tensor, rows_per_chunk: int
+) -> Tensor:
+    """The loss of each row, as the forward pass that forms gradients has it."""
+    dtype = _dtype(h_MD, weight_VD)
+    h_MD, weight_VD = h_MD.to(dtype), weight_VD.to(dtype)
+    losses_M = h_MD.new_empty(len(h_MD), dtype=_sum_dtype(dtype))
+    for start in range(0, len(h_MD), rows_per_chunk):
+        rows = slice(start, start + rows_per_chunk)
+        losses_M[rows] = _chunk(h_MD[rows], weight_VD, bias_V, targets_M[rows])[-1]
+    return losses_M
+
+
+def _chunk(
+    h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_C: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, the logarithm of their summed exponentials, and the loss of each row."""
     logits_CV = F.linear(h_CD, weight_VD, bias_V.to(weight_VD.dtype))
     logits_CV = logits_CV.to(_sum_dtype(logits_CV.dtype))
     log_sum_C = logits_CV.logsumexp(-1)
-    target_logits_C = logits_CV.gather(1, targets_C[:, None]).squeeze(1)
-    gradient_CV = logits_CV.sub_(log_sum_C[:, None]).exp_()
-    gradient_CV.scatter_add_(1, targets_C[:, None], -torch.ones_like(log_sum_C)[:, None])
-    return gradient_CV, log_sum_C - target_logits_C
+    return logits_CV, log_sum_C, log_sum_C - logits_CV.gather(1, targets_C[:, None]).squeeze(1)
 
 
 def _add_product_(total_VD: Tensor, a_VC: Tensor, b_CD: Tensor) -> None:
@@ -126,5 +149,7 @@ def _sum_dtype(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def _autocast(tensor: Tensor) -> bool:
-    return torch.is_autocast_enabled(tensor.device.type)
+def _dtype(h_MD: Tensor, weight_VD: Tensor) -> torch.dtype:
+    """What products are computed in."""
+    device = h_MD.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight_VD.dtype

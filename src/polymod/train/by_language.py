@@ -152,7 +152,7 @@ class LanguageGradients:
     def mean_losses(self) -> Tensor:
         """Mean loss of every language with the parameters as they are now, (K,), float64 on the CPU."""
         found: dict[str, LossSum] = {}
-        with frozen(list(self.model.parameters())):  # the loss forms gradients wherever they are required
+        with torch.no_grad():
             for tag in self.tags:
                 self._seed(tag)
                 for piece in self.pieces[tag]:

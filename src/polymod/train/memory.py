@@ -26,6 +26,11 @@ def extra_trunks(update: UpdateName, treatment: TreatmentOptions, languages: int
     return TRUNKS[update] if update in TRUNKS else min(treatment.hold or languages, languages)
 
 
+def languages_of_step(languages: int, options: TrainOptions) -> int:
+    """How many of so many languages can have text in one step."""
+    return min(languages, max(1, options.batch_tokens // options.block_tokens))
+
+
 def memory(
     config: ModelConfig, options: TrainOptions, *, element: int = FP32, trunks: int = 0
 ) -> dict[str, int]:
@@ -42,7 +47,7 @@ def memory(
     """
     counts = parameters(config)
     trunk, per_language = counts["total"] - counts["packs"], counts["packs"] // max(1, len(config.packs))
-    in_batch = min(len(config.packs), max(1, options.batch_tokens // options.block_tokens))
+    in_batch = languages_of_step(len(config.packs), options)
     rows = min(ROWS_PER_CHUNK, max(1, round(options.micro_tokens * options.mask_probability)))
     embedding = config.vocab_size * config.architecture.hidden_size
     parts = {

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from polymod.config import Config, difference
 from polymod.errors import UserError
@@ -39,30 +40,35 @@ def opened(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequ
         remove_temporary(run)
         remove_temporary(run / "checkpoints")
         if (run / RECORD).exists():
-            _insist(run, wanted, free)
+            _insist(run, config, wanted, free)
         else:
             write_json(run / RECORD, {"schema": 1, **wanted, "versions": versions()})
         yield
 
 
-def _insist(run: Path, wanted: Mapping[str, Any], free: Sequence[str]) -> None:
+def _insist(run: Path, config: Config, wanted: Mapping[str, Any], free: Sequence[str]) -> None:
     before = read_json(run / RECORD)
-    if "source" in before.get("identity", {}):
-        fix = "give another --out; score and export work on it"
-        raise UserError(
-            "the folder holds an imported model, which pretrain cannot go on from", where=str(run), fix=fix
-        )
-    changed = [
-        line
-        for part in ("config", "identity")
-        for line in difference(before.get(part, {}), wanted[part])
-        if not any(line.startswith(f"{key}:") for key in free)
+    if source := before.get("identity", {}).get("source"):
+        what = f"the folder holds a model made from {source}, which has no optimiser state to go on from"
+        raise UserError(what, where=str(run), fix="give another --out; score, extend and export work on it")
+    lines = [
+        *difference(_completed(before.get("config", {}), type(config)), wanted["config"]),
+        *difference(before.get("identity", {}), wanted["identity"]),
     ]
+    changed = [line for line in lines if not any(line.startswith(f"{key}:") for key in free)]
     if changed:
         what = "\n    ".join(["the folder holds a run of another config:", *changed])
         raise UserError(
             what, where=str(run), fix="give another --out, or the options this run was begun with"
         )
+
+
+def _completed(recorded: Mapping[str, Any], config_class: type[Config]) -> Mapping[str, Any]:
+    """A recorded config with the defaults of the options that came after it."""
+    try:
+        return config_class.model_validate(recorded).model_dump(mode="json")
+    except ValidationError:  # it has an option that is gone: the difference will name it
+        return recorded
 
 
 def found(run: Path) -> tuple[Saved, dict[str, Any]]:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from polymod.model import loss as loss_module
 from polymod.model.loss import masked_lm_loss, masked_lm_loss_naive
 
 
@@ -55,6 +56,17 @@ def test_only_wanted_gradients_are_formed():
     loss.backward()
     assert h.grad is not None
     assert weight.grad is None
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_without_gradients_the_losses_are_the_same_bits_and_no_gradient_is_formed(precision, monkeypatch):
+    h, weight, bias, targets = inputs(7, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16, enabled=precision != torch.float32):
+        trained = masked_lm_loss(h.requires_grad_(), weight, bias, targets, scale=0.3, rows_per_chunk=3)
+        monkeypatch.setattr(loss_module, "_softmax_gradient", None)
+        with torch.no_grad():
+            scored = masked_lm_loss(h, weight, bias, targets, scale=0.3, rows_per_chunk=3)
+    assert all(torch.equal(a, b) for a, b in zip(scored, trained, strict=True))
 
 
 def test_bf16_autocast_is_no_worse_than_the_naive_bf16_loss():
