@@ -18,6 +18,7 @@ VOCAB = 60
 XMOD: dict[str, Any] = {}
 LARGE = {"pre_norm": True, "module_norm": "own", "norm_before_residual": False}
 MODERN = {**LARGE, "positions": "rotary", "gated": True}
+SUBLAYERS = {"module_place": "sublayers", "module_norm": "none"}
 
 
 def tiny_config(arm: str = "modular", languages: Sequence[str] = LANGUAGES, **changes: Any) -> ModelConfig:

@@ -2,7 +2,8 @@
 
 Both sides have the same weights and tokenizer, tokenise, and take the mean of the last layer over the tokens
 without ``<s>`` and ``</s>``. Theirs is what people write: for each language, ``set_default_language`` and
-padded batches of 32 sentences, in the order given or sorted by length; with SDPA, in inference mode.
+padded batches of 32 sentences, in the order given or sorted by length; with SDPA, in inference mode. Both
+cut what is longer than the model.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ from tokenizers import Tokenizer, models, trainers
 from polymod.bench.peers import bench_config
 from polymod.bench.timing import interleaved, ratio
 from polymod.errors import Failure
+from polymod.languages import canonical_all, resolve
 from polymod.model.config import ModelConfig
 from polymod.model.heads import MaskedLM, initialise
 from polymod.model.hf_names import hub_config, hub_name, to_hub
 from polymod.model.install import changed
 from polymod.tasks.embedding import Vectors, embed, encode, normalised
-from polymod.tasks.parallel import read_parallel, tags_below
+from polymod.tasks.examples import some
+from polymod.tasks.lines import lines as read_lines
+from polymod.tasks.lines import refuse
+from polymod.tasks.parallel import files_below
 from polymod.text.tokenizer import PAD, TOKENIZER, UNK, build_tokenizer
 from polymod.text.tokenizers import Tokenizers
 from polymod.worlds.world import World
@@ -39,21 +44,25 @@ TOLERANCE = 1e-5
 Case = dict[str, Any]
 
 
-def cases(sentences: Path | None) -> dict[str, Callable[[int], Case]]:
-    """The cases; with aligned files below ``sentences``, on those instead of a world's sentences."""
+def cases(sentences: Path | None, languages: Sequence[str] = ()) -> dict[str, Callable[[int], Case]]:
+    """The cases; on the lines of the files below ``sentences``, if given, instead of a world's sentences.
+
+    Args:
+        languages: of the files; eight spread over the folder if empty.
+    """
     return {
-        f"embed_installed_{count}": partial(beside_loop, count, sentences)
+        f"embed_installed_{count}": partial(beside_loop, count, sentences, tuple(languages))
         for count in (LANGUAGES, 10 * LANGUAGES)
     }
 
 
-def beside_loop(installed: int, sentences: Path | None, rounds: int) -> Case:
+def beside_loop(installed: int, sentences: Path | None, languages: Sequence[str], rounds: int) -> Case:
     """Sentences per second over those of the loop; the same vectors as theirs, and as one by one.
 
     Raises:
         Failure: vectors differ.
     """
-    texts, tags = mixed_sentences(sentences)
+    texts, tags = mixed_sentences(sentences, languages)
     with tempfile.TemporaryDirectory() as folder:
         trained_tokenizer(texts).save(str(Path(folder) / TOKENIZER))
         tokenizers = Tokenizers(Path(folder))
@@ -86,8 +95,12 @@ def beside_loop(installed: int, sentences: Path | None, rounds: int) -> Case:
     }
 
 
-def mixed_sentences(folder: Path | None) -> tuple[list[str], list[str]]:
-    """Sentences of eight languages in turn, and the language of each."""
+def mixed_sentences(folder: Path | None, languages: Sequence[str] = ()) -> tuple[list[str], list[str]]:
+    """Sentences in several languages in turn, and the language of each.
+
+    Raises:
+        UserError: no such folder or language, or a file has too few lines.
+    """
     if folder is None:
         world = World(seed=0, num_languages=LANGUAGES, num_families=4)
         lines = {
@@ -95,12 +108,21 @@ def mixed_sentences(folder: Path | None) -> tuple[list[str], list[str]]:
             for tag in world.tags
         }
     else:
-        there = tags_below(folder)
-        chosen = there[:: max(1, len(there) // LANGUAGES)][:LANGUAGES]
-        found = read_parallel(folder, chosen, pivot=chosen[0], most=EACH)
-        lines = {text.tag: list(text.sentences) for text in found.texts.values()}
+        files = files_below(folder)
+        there = [*files]
+        spread = there[:: max(1, len(there) // LANGUAGES)][:LANGUAGES]
+        asked = [resolve(tag, there, where="--languages") for tag in canonical_all(languages)]
+        lines = {tag: _some_lines(files[tag]) for tag in asked or spread}
     texts = [text for row in zip(*lines.values(), strict=True) for text in row]
     return texts, list(lines) * (len(texts) // len(lines))
+
+
+def _some_lines(path: Path) -> list[str]:
+    """A choice of the lines of a file that never changes."""
+    there = [line for _, line in read_lines(path) if line.strip()]
+    if len(there) < EACH:
+        refuse(f"{len(there)} lines, not {EACH}", str(path), fix="leave the language out with --languages")
+    return some(there, EACH)
 
 
 def trained_tokenizer(texts: Sequence[str]) -> Tokenizer:
@@ -134,7 +156,7 @@ class Ours:
 
     def __call__(self, texts: Sequence[str], tags: Sequence[str]) -> Vectors:
         """Vectors of length 1, (S, D)."""
-        sequences = encode(texts, tags, self.tokenizers, self.model.config, truncate=False)
+        sequences = encode(texts, tags, self.tokenizers, self.model.config, truncate=True)
         return normalised(embed(self.model.encoder, sequences, tags)[0])
 
 
@@ -165,7 +187,13 @@ class Theirs:
                 mine.sort(key=lambda index: len(texts[index]))
             for at in range(0, len(mine), BATCH):
                 chosen = mine[at : at + BATCH]
-                batch = self.tokenizer([texts[i] for i in chosen], padding=True, return_tensors="pt")
+                batch = self.tokenizer(
+                    [texts[i] for i in chosen],
+                    padding=True,
+                    truncation=True,
+                    max_length=self.config.architecture.max_length,
+                    return_tensors="pt",
+                )
                 inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"]}
                 hidden_STD = self.model(**inputs).last_hidden_state
                 lengths_S = batch["attention_mask"].sum(1)

@@ -21,8 +21,9 @@ class Config(CommandConfig):
     cases: Names = Field((), description="names of cases; all of the suite if left out")
     rounds: int = Field(7, ge=5, description="rounds in which the contenders take turns")
     sentences: Path | None = Field(
-        None, description="folder with aligned files xx.txt for suite embed; a world's sentences if left out"
+        None, description="folder with files xx.txt for suite embed; a world's sentences if left out"
     )
+    languages: Names = Field((), description="of those files; eight spread over the folder if left out")
 
 
 def main(config: Config) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.bench import cpu, embed, treatments
 
     suites = {"cpu": cpu.CASES, "treatments": treatments.CASES}
-    cases = suites.get(config.suite) or embed.cases(config.sentences)
+    cases = suites.get(config.suite) or embed.cases(config.sentences, config.languages)
     unknown = [name for name in config.cases if name not in cases]
     if unknown:
         raise UserError(f"no case is named {unknown[0]!r}", fix=f"cases: {', '.join(cases)}")

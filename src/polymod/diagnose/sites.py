@@ -61,7 +61,8 @@ def sites(config: ModelConfig, units: Iterable[Unit], neurons_per_gate: int) -> 
         if unit == "layers" and config.arm == "shared":
             pack = f"encoder.packs.by_key.{KEY}{SHARED}"
             stacked = (Scaling(f"{pack}.up_LDB", 0), Scaling(f"{pack}.up_bias_LD", 0))
-            found.append(Site(unit, tuple(range(a.num_layers)), stacked))
+            layers = tuple(layer for layer in range(a.num_layers) for _ in range(a.modules_per_layer))
+            found.append(Site(unit, layers, stacked))
     return found
 
 

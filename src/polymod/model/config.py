@@ -31,6 +31,10 @@ class Architecture(Config):
     positions: Literal["learned", "rotary"] = Field("learned", description="how tokens know their place")
     pre_norm: bool = Field(False, description="norm before each sub-layer (X-MOD large) instead of after it")
     gated: bool = Field(False, description="gated (GEGLU) instead of plain feed-forward layer")
+    module_place: Literal["layer", "sublayers"] = Field(
+        "layer",
+        description="one module behind each layer's sub-layers (X-MOD), or one inside each of the two",
+    )
     module_norm: Literal["reuse", "own", "none"] = Field(
         "reuse", description="norm before a module: the feed-forward layer's own one, a new one, or none"
     )
@@ -40,6 +44,19 @@ class Architecture(Config):
     dropout: float = Field(0.1, ge=0, lt=1, description="of embeddings, sub-layer and module outputs")
     attention_dropout: float = Field(0.1, ge=0, lt=1, description="of attention weights")
     initializer_range: float = Field(0.02, gt=0, description="standard deviation of the initial weights")
+
+    @property
+    def modules_per_layer(self) -> int:
+        """Modules of one language in each layer."""
+        return 2 if self.module_place == "sublayers" else 1
+
+    @model_validator(mode="after")
+    def _unnormed(self) -> Self:
+        if self.module_place == "sublayers" and self.module_norm != "none":
+            raise ValueError(
+                f"modules inside the sub-layers have no norm: set module_norm none, not {self.module_norm}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:
@@ -121,6 +138,7 @@ class ModelConfig(Config):
         """Whether plain ``transformers`` has this model (X-MOD, or XLM-R for a post-norm dense one)."""
         a = self.architecture
         plain = a.positions == "learned" and not a.gated and not self.language_embedding
+        plain = plain and (self.arm == "dense" or a.module_place == "layer")
         return plain and not (self.arm == "dense" and a.pre_norm)
 
 

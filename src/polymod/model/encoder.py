@@ -8,6 +8,8 @@ N packed rows, D model width, F feed-forward width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -43,7 +45,8 @@ class Layer(nn.Module):
     def __init__(self, a: Architecture, has_modules: bool) -> None:
         super().__init__()
         self.pre_norm, self.activation, self.has_modules = a.pre_norm, a.activation, has_modules
-        self.module_norm_kind, self.norm_before_residual = a.module_norm, a.norm_before_residual
+        self.module_place, self.module_norm_kind = a.module_place, a.module_norm
+        self.norm_before_residual = a.norm_before_residual
         self.attention = Attention(a.hidden_size, a.num_heads, a.attention_dropout)
         self.attention_norm = nn.LayerNorm(a.hidden_size, eps=a.norm_eps)
         self.feed_forward = FeedForward(a)
@@ -53,19 +56,26 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(a.dropout)
 
     def forward(
-        self, x_ND: Tensor, layout: Layout, cos_sin: tuple[Tensor, Tensor] | None, routed: Routed
+        self, x_ND: Tensor, layout: Layout, cos_sin: tuple[Tensor, Tensor] | None, routed: Sequence[Routed]
     ) -> Tensor:
-        """The next residual stream, (N, D)."""
+        """The next residual stream, (N, D); ``routed`` is for each module of the layer."""
+        inside = self.has_modules and self.module_place == "sublayers"
         attended_ND = self.attention(self.attention_norm(x_ND) if self.pre_norm else x_ND, layout, cos_sin)
-        h_ND = x_ND + self.dropout(attended_ND)
+        attended_ND = self.dropout(attended_ND)
+        h_ND = x_ND + (self._adapted(attended_ND, routed[0]) if inside else attended_ND)
         if not self.pre_norm:
             h_ND = self.attention_norm(h_ND)
-        fed_ND = self.feed_forward(self.feed_forward_norm(h_ND) if self.pre_norm else h_ND)
-        u_ND = h_ND + self.dropout(fed_ND)
-        if self.has_modules:
-            u_ND = self._through_modules(u_ND, routed)
+        fed_ND = self.dropout(self.feed_forward(self.feed_forward_norm(h_ND) if self.pre_norm else h_ND))
+        u_ND = h_ND + (self._adapted(fed_ND, routed[1]) if inside else fed_ND)
+        if self.has_modules and not inside:
+            u_ND = self._through_modules(u_ND, routed[0])
         y_ND: Tensor = u_ND if self.pre_norm else self.feed_forward_norm(u_ND)
         return y_ND
+
+    def _adapted(self, out_ND: Tensor, routed: Routed) -> Tensor:
+        """A sub-layer's output and its module's (On Negative Interference, section 4)."""
+        adapted_ND: Tensor = out_ND + self.dropout(apply_modules(out_ND, routed, self.activation))
+        return adapted_ND
 
     def _through_modules(self, u_ND: Tensor, routed: Routed) -> Tensor:
         v_ND = u_ND
@@ -91,7 +101,7 @@ class Encoder(nn.Module):
         a = config.architecture
         self.embeddings = Embeddings(config)
         self.layers = nn.ModuleList(Layer(a, config.arm != "dense") for _ in range(a.num_layers))
-        self.packs = Packs(a.num_layers, a.hidden_size, a.bottleneck_size, config.packs)
+        self.packs = Packs(a.num_layers * a.modules_per_layer, a.hidden_size, a.bottleneck_size, config.packs)
         if config.language_embedding:
             self.language_embeddings = LanguageEmbeddings(a.hidden_size, config.languages)
         if a.positions == "rotary":
@@ -117,15 +127,17 @@ class Encoder(nn.Module):
         if layout.longest > self.config.architecture.max_length:
             longest = self.config.architecture.max_length
             raise ValueError(f"a sequence of {layout.longest} tokens; the model takes at most {longest}")
-        routed_by_layer = self.packs.select(self._installed(batch.route.via(batch.substitutes)))
+        routed = self.packs.select(self._installed(batch.route.via(batch.substitutes)))
         x_ND = self.embeddings.sum(batch)
         if self.config.language_embedding:
             x_ND = self.language_embeddings(x_ND, self._known(batch))
         x_ND = self.embeddings.dropout(self.embeddings.norm(x_ND))
         cos_sin = self.rotary(batch.positions_N) if self.config.architecture.positions == "rotary" else None
         states = [x_ND]
-        for layer, routed in zip(self.layers, routed_by_layer, strict=True):
-            states.append(layer(states[-1], layout, cos_sin, routed))
+        per_layer = self.config.architecture.modules_per_layer
+        for index, layer in enumerate(self.layers):
+            modules = routed[index * per_layer : (index + 1) * per_layer]
+            states.append(layer(states[-1], layout, cos_sin, modules))
         if self.config.architecture.pre_norm:
             states[-1] = self.final_norm(states[-1])
         return states

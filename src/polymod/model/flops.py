@@ -19,7 +19,7 @@ def parameters(config: ModelConfig) -> dict[str, int]:
     own_norm = 2 * d if a.module_norm == "own" and config.arm != "dense" else 0
     body = a.num_layers * (attention + up + f * d + d + 4 * d + own_norm) + (2 * d if a.pre_norm else 0)
     head = d * d + d + 2 * d + config.vocab_size
-    pack = a.num_layers * (2 * d * b + b + d)
+    pack = a.num_layers * a.modules_per_layer * (2 * d * b + b + d)
     packs = pack * len(config.packs) + (d * len(config.languages) if config.language_embedding else 0)
     own = sum(vocabulary.own_rows * (d + 1) for vocabulary in config.own_vocabularies.values())
     total = embeddings + body + head + packs + own
@@ -46,7 +46,7 @@ def flops_per_token(config: ModelConfig, length: float, predicted: float) -> dic
     """
     a = config.architecture
     d, f = a.hidden_size, a.ffn_size
-    b = a.bottleneck_size if config.arm != "dense" else 0
+    b = a.bottleneck_size * a.modules_per_layer if config.arm != "dense" else 0
     encoder = 6.0 * a.num_layers * (4 * d * d + (3 if a.gated else 2) * d * f + 2 * d * b)
     attention = 12.0 * a.num_layers * d * length
     head = 6.0 * predicted * (d * config.vocab_size + d * d)

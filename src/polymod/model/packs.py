@@ -1,9 +1,9 @@
-"""Language modules. A language is a pack is a file: four tensors stacked over layers, its own parameters.
+"""Language modules. A language is a pack is a file: four tensors stacked over modules, its own parameters.
 
 Cost and memory follow the languages in the batch, never the languages installed; a language that is not in
 the batch has ``grad is None``, so no optimiser touches it.
 
-N rows, L layers, D model width, B bottleneck width.
+N rows, L modules (one or two of each layer), D model width, B bottleneck width.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ KEY = "lang_"  # nn.ModuleDict refuses the tags "to", "pop" and "cpu"; with a pr
 
 
 class Weights(NamedTuple):
-    """One language's module in one layer."""
+    """One of a language's modules."""
 
     down_BD: Tensor
     down_bias_B: Tensor
@@ -34,20 +34,20 @@ class Weights(NamedTuple):
 class Pack(nn.Module):
     """One language's modules of all layers (X-MOD section 3)."""
 
-    def __init__(self, num_layers: int, hidden_size: int, bottleneck_size: int) -> None:
+    def __init__(self, num_modules: int, hidden_size: int, bottleneck_size: int) -> None:
         super().__init__()
-        self.down_LBD = nn.Parameter(torch.empty(num_layers, bottleneck_size, hidden_size))
-        self.down_bias_LB = nn.Parameter(torch.empty(num_layers, bottleneck_size))
-        self.up_LDB = nn.Parameter(torch.empty(num_layers, hidden_size, bottleneck_size))
-        self.up_bias_LD = nn.Parameter(torch.empty(num_layers, hidden_size))
+        self.down_LBD = nn.Parameter(torch.empty(num_modules, bottleneck_size, hidden_size))
+        self.down_bias_LB = nn.Parameter(torch.empty(num_modules, bottleneck_size))
+        self.up_LDB = nn.Parameter(torch.empty(num_modules, hidden_size, bottleneck_size))
+        self.up_bias_LD = nn.Parameter(torch.empty(num_modules, hidden_size))
 
     def unbind(self) -> list[Weights]:
-        """Each layer's module. One ``unbind``: indexing each layer would copy the gradient L times."""
+        """Each module. One ``unbind``: indexing each layer would copy the gradient L times."""
         stacked = (self.down_LBD, self.down_bias_LB, self.up_LDB, self.up_bias_LD)
-        return [Weights(*layer) for layer in zip(*(tensor.unbind(0) for tensor in stacked), strict=True)]
+        return [Weights(*each) for each in zip(*(tensor.unbind(0) for tensor in stacked), strict=True)]
 
 
-Routed = Sequence[tuple[int, Weights | None]]  # rows and module of each span of a route, in one layer
+Routed = Sequence[tuple[int, Weights | None]]  # rows and module of each span of a route, in one place
 
 
 def apply_modules(x_ND: Tensor, routed: Routed, activation: str) -> Tensor:
@@ -70,10 +70,10 @@ class Packs(nn.Module):
     """The installed packs, by tag."""
 
     def __init__(
-        self, num_layers: int, hidden_size: int, bottleneck_size: int, tags: Iterable[str] = ()
+        self, num_modules: int, hidden_size: int, bottleneck_size: int, tags: Iterable[str] = ()
     ) -> None:
         super().__init__()
-        self.sizes = (num_layers, hidden_size, bottleneck_size)
+        self.sizes = (num_modules, hidden_size, bottleneck_size)
         self.by_key = nn.ModuleDict({KEY + tag: Pack(*self.sizes) for tag in tags})
 
     @property
@@ -87,7 +87,7 @@ class Packs(nn.Module):
         return pack
 
     def select(self, route: Route) -> list[Routed]:
-        """For every layer, the rows and module of each span.
+        """For every place of a module, in order, the rows and module of each span.
 
         Raises:
             LanguageError: the route names a language that is not installed.
@@ -98,10 +98,10 @@ class Packs(nn.Module):
         unbound = {tag: self[tag].unbind() for tag in dict.fromkeys(route.tags) if tag is not None}
         return [
             [
-                (stop - start, unbound[tag][layer] if tag is not None else None)
+                (stop - start, unbound[tag][place] if tag is not None else None)
                 for tag, start, stop in route.spans
             ]
-            for layer in range(self.sizes[0])
+            for place in range(self.sizes[0])
         ]
 
     def add(self, tag: str, init_from: Sequence[str] = ()) -> Pack:
@@ -160,10 +160,10 @@ class LanguageEmbeddings(nn.Module):
         return torch.cat(outs)
 
 
-def count_parameters(num_layers: int, hidden_size: int, bottleneck_size: int) -> int:
+def count_parameters(num_modules: int, hidden_size: int, bottleneck_size: int) -> int:
     """Parameters of one pack: 7,091,712 for X-MOD base."""
     d, b = hidden_size, bottleneck_size
-    return num_layers * (2 * d * b + b + d)
+    return num_modules * (2 * d * b + b + d)
 
 
 def initial_(pack: Pack, std: float, generator: torch.Generator) -> None:

@@ -79,10 +79,10 @@ def read_parallel(
     return replace(found, texts=texts)
 
 
-def tags_below(data: Path) -> tuple[str, ...]:
-    """The languages of the aligned files in a folder."""
+def files_below(data: Path) -> dict[str, Path]:
+    """The file ``xx.txt``, plain or compressed, of each language in a folder."""
     folder, names = _folder(data)
-    return tuple(sorted(_aligned_files(folder, names)[0]))
+    return dict(sorted(_aligned_files(folder, names)[0].items()))
 
 
 def data_hash(found: Parallel) -> str:

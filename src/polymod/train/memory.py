@@ -78,7 +78,8 @@ def activations_per_token(config: ModelConfig) -> int:
     attention = 3 * d + d + d + d  # projections, output, residual sum, norm
     rotated = 2 * d if a.positions == "rotary" else 0
     feed_forward = (4 if a.gated else 2) * a.ffn_size + 2 * d
-    module = (2 * a.bottleneck_size + 3 * d) if config.arm != "dense" else 0
+    width = {"layer": 3 * d, "sublayers": d}[a.module_place]  # input, and norm and sum behind the layer
+    module = a.modules_per_layer * (2 * a.bottleneck_size + width) if config.arm != "dense" else 0
     return a.num_layers * (attention + rotated + feed_forward + module) + 3 * d
 
 

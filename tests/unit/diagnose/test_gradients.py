@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from _asserts import assert_user_error
-from _models import MODERN, VOCAB, gradients, tiny_batch, tiny_model
+from _models import MODERN, SUBLAYERS, VOCAB, gradients, tiny_batch, tiny_model
 from _tokens import MemoryTokens
 from polymod.batch import GlobalBatch
 from polymod.data.masking import Masking
@@ -21,7 +21,14 @@ from polymod.diagnose.samples import SamplePlan, samples
 from polymod.diagnose.sketch import Rows
 from polymod.model.partition import GROUPS, TRUNK, partition
 
-ARMS = [("modular", {}), ("shared", {}), ("dense", {}), ("shared", MODERN), ("modular", MODERN)]
+ARMS = [
+    ("modular", {}),
+    ("shared", {}),
+    ("dense", {}),
+    ("shared", MODERN),
+    ("modular", MODERN),
+    ("shared", SUBLAYERS),
+]
 MASKING = Masking(VOCAB - 1, (0, 1, 2, 3, VOCAB - 1), VOCAB)
 
 

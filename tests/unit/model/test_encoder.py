@@ -3,11 +3,19 @@
 import pytest
 import torch
 
-from _models import LARGE, MODERN, VOCAB, XMOD, gradients, tiny_batch, tiny_model
+from _models import LARGE, MODERN, SUBLAYERS, VOCAB, XMOD, gradients, tiny_batch, tiny_model
 from polymod.batch import Batch
 from polymod.languages import LanguageError
+from polymod.model.attention import Layout
 
-ORDERS = {"base": XMOD, "large": LARGE, "modern": MODERN, "embedding": {**XMOD, "language_embedding": True}}
+ORDERS = {
+    "base": XMOD,
+    "large": LARGE,
+    "modern": MODERN,
+    "embedding": {**XMOD, "language_embedding": True},
+    "sublayers": SUBLAYERS,
+    "modern sublayers": {**MODERN, **SUBLAYERS},
+}
 ARMS = ("modular", "shared", "dense")
 every_kind = pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS.keys())
 every_arm = pytest.mark.parametrize("arm", ARMS)
@@ -66,6 +74,31 @@ def test_no_module_is_a_route():
         for parameter in model.encoder.packs["en"].parameters():
             parameter.zero_()
     torch.testing.assert_close(model.encoder(batch), without)
+
+
+def test_two_modules_a_layer_stand_where_the_paper_has_them():
+    """Written out: x = LN1(x + a + AD1(a)), x = LN2(x + f + AD2(f)); modules in the order of the pack."""
+    model = tiny_model(dtype=torch.float64, **SUBLAYERS).encoder
+    batch = tiny_batch(("to",), (7,))
+    modules = model.packs["to"].unbind()
+    assert len(modules) == 4
+
+    def adapted(out, number):
+        w = modules[number]
+        hidden = torch.nn.functional.gelu(out @ w.down_BD.T + w.down_bias_B)
+        return out + hidden @ w.up_DB.T + w.up_bias_D
+
+    states = model.hidden_states(batch)
+    x, layout = states[0], Layout.of(batch)
+    for number, layer in enumerate(model.layers):
+        x = layer.attention_norm(x + adapted(layer.attention(x, layout, None), 2 * number))
+        x = layer.feed_forward_norm(x + adapted(layer.feed_forward(x), 2 * number + 1))
+        torch.testing.assert_close(states[number + 1], x, atol=1e-12, rtol=1e-12)
+
+
+def test_modules_inside_sublayers_refuse_a_norm():
+    with pytest.raises(ValueError, match="module_norm none, not reuse"):
+        tiny_model(module_place="sublayers")
 
 
 @every_arm

@@ -2,14 +2,14 @@
 
 import pytest
 
-from _models import LARGE, MODERN, XMOD, tiny_model
+from _models import LARGE, MODERN, SUBLAYERS, XMOD, tiny_model
 from polymod.model.config import PRESETS, Architecture, ModelConfig
 from polymod.model.flops import flops_per_token, parameters
 
 
 @pytest.mark.parametrize("arm", ["modular", "shared", "dense"])
 @pytest.mark.parametrize(
-    "order", [XMOD, LARGE, MODERN, {"module_norm": "none"}, {"language_embedding": True}]
+    "order", [XMOD, LARGE, MODERN, SUBLAYERS, {"module_norm": "none"}, {"language_embedding": True}]
 )
 def test_parameters(arm, order):
     model = tiny_model(arm, **order)

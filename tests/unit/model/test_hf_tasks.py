@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from transformers import AutoModelForMaskedLM
 from transformers.utils import logging
 
-from _models import LARGE, MODERN, XMOD, tiny_model
+from _models import LARGE, MODERN, SUBLAYERS, XMOD, tiny_model
 from polymod.errors import Failure, UserError
 from polymod.model import hf
 from polymod.model.hf_auto import PolymodForMaskedLM
@@ -27,6 +27,7 @@ KINDS = {
     "shared": ("shared", XMOD),
     "dense": ("dense", XMOD),
     "modern": ("modular", {**MODERN, "language_embedding": True}),
+    "sublayers": ("modular", SUBLAYERS),
     "dense pre-norm": ("dense", LARGE),
 }
 AUTO = {"sequence": "SequenceClassification", "token": "TokenClassification", "span": "QuestionAnswering"}
@@ -56,7 +57,8 @@ def test_task_models_load_through_the_auto_classes_and_compute_the_same(tmp_path
     arm, flags = KINDS[order]
     model = task_model(kind, arm, **flags)
     again = loaded(model, tmp_path, kind)
-    prefix = {"modern": "Polymod", "dense pre-norm": "Polymod", "dense": "XLMRoberta"}.get(order, "Xmod")
+    ours = dict.fromkeys(("modern", "sublayers", "dense pre-norm"), "Polymod")
+    prefix = {**ours, "dense": "XLMRoberta"}.get(order, "Xmod")
     assert type(again).__name__ == f"{prefix}For{AUTO[kind]}"
     difference = hf.compare(model, tmp_path)
     assert difference.languages == 3

@@ -62,7 +62,7 @@ def test_own_rows_equal_one_large_matrix(vocabulary: OwnVocabulary, style: dict[
         from polymod.model.attention import Layout
 
         for layer, routed in zip(model.encoder.layers, model.encoder.packs.select(one.route), strict=True):
-            x = layer(x, Layout.of(one), cos_sin, routed)
+            x = layer(x, Layout.of(one), cos_sin, [routed])
         if style:
             x = model.encoder.final_norm(x)
         here = (batch.target_rows_M >= start) & (batch.target_rows_M < stop)

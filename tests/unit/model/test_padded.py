@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from _models import LARGE, MODERN, XMOD, tiny_config, tiny_model
+from _models import LARGE, MODERN, SUBLAYERS, XMOD, tiny_config, tiny_model
 from polymod.batch import Batch
 from polymod.model import hf
 from polymod.model.config import OwnVocabulary
@@ -27,7 +27,7 @@ def packed(tag: str) -> Batch:
 
 
 @pytest.mark.parametrize("arm", ["modular", "shared", "dense"])
-@pytest.mark.parametrize("order", [XMOD, LARGE, {**MODERN, "language_embedding": True}])
+@pytest.mark.parametrize("order", [XMOD, LARGE, SUBLAYERS, {**MODERN, "language_embedding": True}])
 def test_the_padded_encoder_equals_the_packed_one_in_outputs_and_gradients(arm, order):
     states, gradients = [], []
     for padded in (False, True):

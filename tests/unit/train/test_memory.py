@@ -2,7 +2,7 @@
 
 import pytest
 
-from _models import tiny_model
+from _models import SUBLAYERS, tiny_model
 from polymod.model.config import PRESETS, Architecture, ModelConfig
 from polymod.model.flops import parameters
 from polymod.train.config import TrainOptions, preset_values
@@ -38,7 +38,7 @@ def test_a_checkpoint_is_weights_and_two_moments():
 
 
 @pytest.mark.parametrize(
-    "order", [{}, {"pre_norm": True, "positions": "rotary", "gated": True, "module_norm": "own"}]
+    "order", [{}, SUBLAYERS, {"pre_norm": True, "positions": "rotary", "gated": True, "module_norm": "own"}]
 )
 @pytest.mark.parametrize("arm", ["modular", "dense"])
 def test_activations_are_what_autograd_keeps(arm, order):
