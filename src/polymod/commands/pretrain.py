@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 DEFAULT_PRESET = "modern-tiny"
 # What may change between one start of a run and the next.
 FREE = (
-    *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
+    *(
+        "out",
+        "data",
+        "begin",
+        "languages",
+        "train.save_every",
+        "train.keep",
+        "train.log_every",
+        "train.score_every",
+    ),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
     "monitor.gradients",
 )
@@ -41,6 +50,9 @@ class Config(CommandConfig):
     out: Path = Field(description="run folder")
     arm: Arm = Field("modular", description="a pack per language, one pack for all, or no pack")
     languages: Names = Field((), description="languages to train on; all of the data if left out")
+    begin: Path | None = Field(
+        None, description="run whose trunk, and packs of the same languages, the weights begin with"
+    )
     update: UpdateName = Field("joint", description="how a step is made")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
@@ -79,6 +91,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.files import require_space, sha256
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
+    from polymod.train.begin import begin_from
     from polymod.train.checkpoint import newest, restore, size_of
     from polymod.train.log import RunLog, training_seconds
     from polymod.train.loop import TrainState, fit
@@ -97,7 +110,10 @@ def main(config: Config) -> dict[str, Any]:
         "tokenizer": sha256(shards.tokenizer_path),
         "languages": list(shards.tags),
     }
-    model = job.new_model().to(device)
+    model = job.new_model()
+    if config.begin is not None:
+        identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
+    model.to(device)
     update = build(config.update, plan_of(job, model, config.treatment, dtype))
     with opened(config.out, config, identity=identity, free=FREE):
         keep_tokenizer(shards.tokenizer_path, config.out)
