@@ -11,7 +11,7 @@ from polymod.report.charts.marks import colour
 from polymod.report.markup import element, group, percent, short
 from polymod.report.scales import Scale, spread
 
-LONGEST_LABEL, _NARROW_LABEL = 14, 8  # letters
+LONGEST_LABEL, _NARROW_LABEL, _NARROW_TICK = 14, 8, 4  # letters
 _GAP = 0.065  # between labels, as a share of the height
 _UNIT = 1000  # of the coordinates of paths
 
@@ -89,10 +89,11 @@ def draw(chart: LineChart) -> Markup:
 
 
 def _room(chart: LineChart) -> str:
-    """Class of the margin at the right, by the longest label there."""
+    """Classes of the margins, by the longest labels there."""
     labels = [line.label for line in chart.lines] + [level.label for level in chart.levels]
     longest = max((len(short(label, LONGEST_LABEL)) for label in labels), default=0)
-    return "wide-labels" if longest > _NARROW_LABEL else "narrow-labels"
+    wide_ticks = any(len(label) > _NARROW_TICK for label in chart.y_labels)
+    return f"{'wide' if longest > _NARROW_LABEL else 'narrow'}-labels{' wide-ticks' if wide_ticks else ''}"
 
 
 def _grid(chart: LineChart) -> Markup:
