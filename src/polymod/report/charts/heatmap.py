@@ -95,7 +95,7 @@ def draw_small(chart: HeatMap) -> Markup:
 def _diagonal(starts: Sequence[int], size: int) -> Iterator[Markup]:
     """A frame around every square of the diagonal."""
     path = "".join(f"M{x + 0.5:g} {x + 0.5:g}h{size - 2}v{size - 2}h-{size - 2}z" for x in starts)
-    yield element("path", class_="frame", d=path)
+    yield element("path", class_="frame", d=Markup(path))
 
 
 def ramp(largest: float, smallest: float = 0.0, digits: int = 2) -> Markup:

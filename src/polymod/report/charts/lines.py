@@ -136,7 +136,7 @@ def _path(line: Line, chart: LineChart) -> Markup:
             )  # h0: a dot at least
         pen_down, previous = True, place
     style = f"line {colour(line.number)}{' quiet' if line.quiet else ''}"
-    path = element("path", class_=style, d="".join(commands) or None)
+    path = element("path", class_=style, d=Markup("".join(commands)) or None)
     box = {"viewBox": f"0 0 {_UNIT} {_UNIT}", "preserveAspectRatio": "none"}
     return element("svg", path, width="100%", height="100%", **box)
 

@@ -16,7 +16,7 @@ _STEPS = 20  # shades of each colour
 def mosaic(
     rows: Sequence[Sequence[float | None]], starts: Sequence[float], size: float, largest: float
 ) -> Iterator[Markup]:
-    """A path for each shade that occurs.
+    """A path for each shade that occurs: lines as wide as a square.
 
     Args:
         rows: absent values are left blank.
@@ -24,16 +24,16 @@ def mosaic(
         size: pixels of a square.
         largest: value of the fullest shade.
     """
+    # Markup, because texts are cut and this may be long; it holds nothing but numbers
     paths: dict[tuple[str | None, float], list[str]] = {}
     for row, y in zip(rows, starts, strict=True):
         placed = [(_key(value, largest), x) for value, x in zip(row, starts, strict=True)]
         for key, run in groupby(_touching(placed, size), key=lambda each: each[:2]):
             if key[0] is not None:
                 xs = [x for _, _, x in run]
-                width = f"{xs[-1] - xs[0] + size:g}"
-                paths.setdefault(key[0], []).append(f"M{xs[0]:g} {y:g}h{width}v{size:g}h-{width}z")
+                paths.setdefault(key[0], []).append(f"M{xs[0]:g} {y + size / 2:g}h{xs[-1] - xs[0] + size:g}")
     for (style, opacity), commands in sorted(paths.items(), key=lambda each: (each[0][0] or "", each[0][1])):
-        yield element("path", class_=style, d="".join(commands), opacity=opacity)
+        yield element("path", class_=style, d=Markup("".join(commands)), opacity=opacity, stroke_width=size)
 
 
 def _key(value: float | None, largest: float) -> tuple[str | None, float] | None:

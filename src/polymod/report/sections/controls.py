@@ -11,7 +11,7 @@ from polymod.report.contributions import CONTROLS, NONE, SHUFFLED, SOURCE, Above
 from polymod.report.document import Document, Language
 from polymod.report.figures import fixed, listed, sentence, signed
 from polymod.report.scales import Scale, linear
-from polymod.report.sections.pairs import Pairs, Words, maps, numbers
+from polymod.report.sections.pairs import Pairs, Words, drawn, left_out, maps, numbers
 
 MOST_RUNS = 3
 MATTERS = 0.01  # nats
@@ -27,7 +27,8 @@ _THROUGH = (
 
 def section(document: Document) -> Section | None:
     """Left out where no modules were tried."""
-    found = contributions(document)[:MOST_RUNS]
+    known = contributions(document)
+    found = drawn(known, MOST_RUNS, document)
     if not found:
         return None
     shown = [
@@ -39,6 +40,7 @@ def section(document: Document) -> Section | None:
         blocks.append(_table(document, each))
         if each.through and len(each.tags) > 1:
             blocks += _map(document, each, number)
+    blocks += left_out(known, found)
     return Section("controls", "What modules contribute", _means(found), _advice(found), tuple(blocks))
 
 

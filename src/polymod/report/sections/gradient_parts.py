@@ -13,6 +13,7 @@ from polymod.report.document import Document
 from polymod.report.figures import count, fixed, share
 from polymod.report.scales import Scale, linear
 from polymod.report.sections.gradients import MOST_MAPS, means_cells, sorted_pairs
+from polymod.report.sections.pairs import drawn
 
 _MARK = 0
 _MOST_WITH_MAPS = 60  # languages
@@ -20,7 +21,8 @@ _MOST_WITH_MAPS = 60  # languages
 
 def section(document: Document) -> Section | None:
     """Left out where no group or layer is known."""
-    found = [each for each in newest(agreements(document)) if each.groups or each.layers][:MOST_MAPS]
+    known = [each for each in newest(agreements(document)) if each.groups or each.layers]
+    found = drawn(known, MOST_MAPS, document)
     if not found:
         return None
     entries = ((swatch(_MARK), "two languages"), (swatch(None), "ceiling: two batches of one language"))

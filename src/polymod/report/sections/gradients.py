@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from polymod.report.agreements import Agreement, Means, agreements, newest
-from polymod.report.blocks import Block, Cell, Column, Details, Points, Rows, Section, Table
+from polymod.report.blocks import Block, Cell, Column, Details, Rows, Section, Table
 from polymod.report.document import Document
-from polymod.report.figures import fixed, listed, sentence, several, share
+from polymod.report.figures import fixed, listed, sentence, share
 from polymod.report.part import Matrix
-from polymod.report.sections.pairs import MOST_WITH_MORE_MAPS, Pairs, Words, maps, named, numbers
+from polymod.report.sections.pairs import (
+    MOST_WITH_MORE_MAPS,
+    Pairs,
+    Words,
+    drawn,
+    left_out,
+    maps,
+    named,
+    numbers,
+)
 
 MOST_MAPS = 3  # runs whose map is drawn
 _CAPTION = (
@@ -29,10 +38,10 @@ def section(document: Document) -> Section | None:
     if not found:
         return None
     blocks: list[Block] = []
-    for number, each in enumerate(found[:MOST_MAPS]):
+    shown = drawn(found, MOST_MAPS, document)
+    for number, each in enumerate(shown):
         blocks += _maps(document, each, number)
-    if (more := len(found) - MOST_MAPS) > 0:
-        blocks.append(Points((f"The maps of {several(more, 'further run')} are left out.",)))
+    blocks += left_out(found, shown)
     blocks.append(_summary(agreements(document)))
     return Section(
         "gradients", "Agreement of gradients", _means(found), _advice(document, found), tuple(blocks)

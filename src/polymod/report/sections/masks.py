@@ -13,7 +13,7 @@ from polymod.report.document import Document, Language
 from polymod.report.figures import fixed, listed, mean, sentence, share, signed
 from polymod.report.part import Matrix
 from polymod.report.scales import Scale, linear
-from polymod.report.sections.pairs import Pairs, Words, maps, numbers
+from polymod.report.sections.pairs import Pairs, Words, drawn, left_out, maps, numbers
 
 MOST_RUNS = 2
 MATTERS = 0.01  # nats
@@ -34,7 +34,8 @@ _CROSS = (
 
 def section(document: Document) -> Section | None:
     """Left out where no masks were learnt."""
-    found = ablations(document)[:MOST_RUNS]
+    known = ablations(document)
+    found = drawn(known, MOST_RUNS, document)
     if not found:
         return None
     blocks: list[Block] = []
@@ -42,6 +43,7 @@ def section(document: Document) -> Section | None:
         blocks += _by_sparsity(each, number)
         blocks += [_key(), _table(document, each)]
         blocks += _cross(document, each, number)
+    blocks += left_out(known, found)
     return Section("masks", "Masks of the trunk", _means(found), _advice(found), tuple(blocks))
 
 

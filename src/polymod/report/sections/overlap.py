@@ -12,7 +12,7 @@ from polymod.report.document import Document
 from polymod.report.figures import fixed, listed, sentence, share
 from polymod.report.scales import Scale, linear
 from polymod.report.sections.masks import MOST_RUNS
-from polymod.report.sections.pairs import MOST_WITH_MORE_MAPS, Pairs, Words, maps, named, numbers
+from polymod.report.sections.pairs import MOST_WITH_MORE_MAPS, Pairs, Words, drawn, maps, named, numbers
 
 _PAIRS, _OWN = 0, 2  # marks
 _CAPTION = (
@@ -25,7 +25,7 @@ _CAPTION = (
 def section(document: Document) -> Section | None:
     """Left out where there are no masks of two languages."""
     found = [each for each in ablations(document) if any(len(o.tags) > 1 for o in each.overlaps.values())]
-    found = found[:MOST_RUNS]
+    found = drawn(found, MOST_RUNS, document)
     if not found:
         return None
     blocks: list[Block] = []

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from polymod.report.blocks import Block, Cell, Chart, Column, Rows, Table
+from polymod.report.blocks import Block, Cell, Chart, Column, Points, Rows, Table
 from polymod.report.charts.heatmap import HeatMap, draw, ramp
 from polymod.report.document import Document
-from polymod.report.figures import fixed
+from polymod.report.figures import fixed, several
 from polymod.report.order import arranged, picked
 from polymod.report.part import Matrix
 
+T = TypeVar("T")
 MOST_WITH_NUMBERS = 40  # languages; more would make a table that nobody reads
 MOST_WITH_MORE_MAPS = 120  # languages; with more, one map is enough for a page
 _SMALL = 0.15  # values that need a third digit
@@ -116,8 +118,20 @@ def _ends(pairs: Pairs, what: str, digits: int) -> Table:
         for value, one, other in shown
     )
     columns = (Column("Language"), Column("Other language"), Column(what, "number"))
-    caption = f"{what}: the highest and the lowest of {len(found):,} pairs; report.json has them all"
+    caption = f"{what}: the highest and lowest of {len(found):,} pairs; the JSON document has them all"
     return Table(caption, columns, (Rows("", body),), sortable=True)
+
+
+def drawn(found: Sequence[T], most: int, document: Document) -> list[T]:
+    """The first of the runs that a section draws: at most so many, with many languages one."""
+    return list(found[: most if len(document.languages) <= MOST_WITH_NUMBERS else 1])
+
+
+def left_out(found: Sequence[T], shown: Sequence[T]) -> list[Block]:
+    """A sentence on the runs that are not drawn, if there are any."""
+    more = several(len(found) - len(shown), "further run")
+    said = f"{more} left out here; the JSON document beside this page has the numbers."
+    return [Points((said,))] * (len(found) > len(shown))
 
 
 def named(pair: tuple[float, str, str], digits: int = 2) -> str:
