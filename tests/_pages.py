@@ -236,7 +236,14 @@ def _stuffed_gaps(part: dict[str, Any], tags: dict[str, str], string: str) -> di
     }
     texts = {"condition": f"{string} condition", "reference": f"{string} reference"}
     notes = {f"{string} bilingual": f"{string} note"}
-    return {**part, **texts, "languages": languages, "mean": named(part["mean"]), "notes": notes}
+    return {
+        **part,
+        **texts,
+        "languages": languages,
+        "mean": named(part["mean"]),
+        "notes": notes,
+        "left_out": notes,
+    }
 
 
 def _stuffed_task(part: dict[str, Any], tags: dict[str, str], string: str) -> dict[str, Any]:

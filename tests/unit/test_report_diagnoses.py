@@ -279,6 +279,11 @@ def test_notes_come_before_any_reading_of_the_gaps() -> None:
     assert "bilingual: not past the unigram plateau." in page(gaps=[part]).text
 
 
+def test_settings_that_do_not_fit_are_named() -> None:
+    part = gaps(TAGS) | {"left_out": {"pairs": "8 steps of 64 tokens"}}
+    assert "pairs is left out: 8 steps of 64 tokens." in page(gaps=[part]).text
+
+
 def test_gaps_without_interference_have_nothing_to_treat() -> None:
     part = gaps(TAGS)
     for entry in part["languages"].values():

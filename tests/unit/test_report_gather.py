@@ -233,6 +233,19 @@ def test_what_cannot_be_shown_is_refused_with_what_can(tmp_path: Path, make: Any
     assert str(tmp_path / "a") in error.value.where
 
 
+@pytest.mark.parametrize("rows", [3, [3], [{"run": 1}]])
+def test_a_diagnosis_of_another_shape_is_refused(tmp_path: Path, rows: Any) -> None:
+    write_json(diagnosis(tmp_path / "a", "masks") / "masks.json", {"schema": 1, "results": rows})
+    with pytest.raises(UserError, match=r"^results"):
+        gather([tmp_path / "a"])
+
+
+def test_results_of_something_else_are_no_demo(tmp_path: Path) -> None:
+    write_json(tmp_path / "results.json", {"schema": 1, "kind": "bench"})
+    with pytest.raises(UserError, match="no results of a demo"):
+        gather([tmp_path])
+
+
 def test_a_run_without_metrics_is_refused(tmp_path: Path) -> None:
     folder = run(tmp_path / "a")
     (folder / "metrics.jsonl").unlink()

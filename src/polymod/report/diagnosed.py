@@ -16,29 +16,30 @@ from polymod.report.settings import comparisons
 
 def diagnosed(document: Document) -> Iterator[str]:
     """A sentence each of gaps, gradients, masks and modules; of several runs the first."""
-    for each in comparisons(document)[:1]:
-        yield sentence([gaps.said(each, name) for name in each.names[:2]])
-    for each in newest(agreements(document))[:1]:
-        yield sentence([f"in {each.run} {gradients.said(each)}"])
-    for each in ablations(document)[:1]:
-        yield sentence([f"in {each.run} {masks.said(each)}"])
-    for each in contributions(document)[:1]:
-        yield sentence([f"in {each.run} {controls.said(each)}"])
+    for compared in comparisons(document)[:1]:
+        yield sentence([gaps.said(compared, name) for name in compared.names[:2]])
+    for checkpoint in newest(agreements(document))[:1]:
+        yield sentence([f"in {checkpoint.run} {gradients.said(checkpoint)}"])
+    for masked in ablations(document)[:1]:
+        yield sentence([f"in {masked.run} {masks.said(masked)}"])
+    for tried in contributions(document)[:1]:
+        yield sentence([f"in {tried.run} {controls.said(tried)}"])
 
 
 def diagnosed_tiles(document: Document) -> Iterator[Tile]:
     """The key figures of the same."""
-    for each in comparisons(document)[:1]:
-        for name in each.names[:2]:
-            if name in each.means:
-                note = f"nats, {name} beside {each.reference}"
-                yield Tile("Gap of loss", signed(each.means[name].difference), note)
-    for each in newest(agreements(document))[:1]:
-        note = f"ceiling {fixed(each.trunk.ceiling)}; {share(each.trunk.conflict)} conflicts, {each.run}"
-        yield Tile("Cosine of gradients", fixed(each.trunk.cosine), note)
-    for each in ablations(document)[:1]:
-        at = each.shares[-1]
-        note = f"nats above the own, {share(at)} closed, {each.run}"
-        yield Tile("Masks of others", signed(each.above(OTHERS, at), 3), note)
-    for each in contributions(document)[:1]:
-        yield Tile("Own module", fixed(each.means[NONE]), f"nats better than none, {each.run}")
+    for compared in comparisons(document)[:1]:
+        for name in compared.names[:2]:
+            if name in compared.means:
+                note = f"nats, {name} beside {compared.reference}"
+                yield Tile("Gap of loss", signed(compared.means[name].difference), note)
+    for checkpoint in newest(agreements(document))[:1]:
+        means = checkpoint.trunk
+        note = f"ceiling {fixed(means.ceiling)}; {share(means.conflict)} conflicts, {checkpoint.run}"
+        yield Tile("Cosine of gradients", fixed(means.cosine), note)
+    for masked in ablations(document)[:1]:
+        at = masked.shares[-1]
+        note = f"nats above the own, {share(at)} closed, {masked.run}"
+        yield Tile("Masks of others", signed(masked.above(OTHERS, at), 3), note)
+    for tried in contributions(document)[:1]:
+        yield Tile("Own module", fixed(tried.means[NONE]), f"nats better than none, {tried.run}")

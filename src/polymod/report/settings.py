@@ -49,6 +49,7 @@ class Gaps:
         gaps: by language, then by setting.
         means: by setting, over languages.
         notes: by setting, why its figures say little.
+        left_out: by setting, why it cannot be compared.
     """
 
     condition: str
@@ -59,6 +60,7 @@ class Gaps:
     gaps: Mapping[str, Mapping[str, Gap]]
     means: Mapping[str, Gap]
     notes: Mapping[str, str]
+    left_out: Mapping[str, str]
 
 
 def comparisons(document: Document) -> list[Gaps]:
@@ -71,7 +73,7 @@ def _gaps(part: Part) -> Gaps:
     languages = part.part("languages").parts()
     by_language = {tag: _each(entry.part("gaps")) for tag, entry in languages.items()}
     names = dict.fromkeys(name for gaps in by_language.values() for name in gaps)
-    notes = part.part("notes")
+    notes, left_out = part.part("notes"), part.part("left_out")
     return Gaps(
         condition=part.text("condition"),
         reference=part.text("reference"),
@@ -84,6 +86,7 @@ def _gaps(part: Part) -> Gaps:
         gaps=by_language,
         means=_each(part.part("mean")),
         notes={str(name): notes.text(name) for name in notes.tree},
+        left_out={str(name): left_out.text(name) for name in left_out.tree},
     )
 
 

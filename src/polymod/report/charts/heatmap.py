@@ -14,7 +14,7 @@ from polymod.report.figures import fixed
 from polymod.report.markup import element, short
 
 LONGEST_LABEL, LONGEST_HEADING = 10, 18
-_LARGEST_CELL, _SMALLEST_CELL, _WIDTH = 40, 6, 600  # pixels
+_LARGEST_CELL, _SMALLEST_CELL, _WIDTH, _DIGIT = 40, 6, 600, 8  # pixels
 _GROUP_GAP, _LABEL_GAP, _LETTER, _LINE = 6, 12, 7.2, 11
 _WITH_NUMBERS = 30  # pixels that a cell needs to hold its number
 MOST_SQUARES = 40  # rows of which each square has a tooltip; more are drawn together
@@ -49,7 +49,8 @@ class HeatMap:
 
 def draw(chart: HeatMap) -> Markup:
     """The map at a size of its own, in pixels; many rows make small squares."""
-    size = max(_SMALLEST_CELL, min(_LARGEST_CELL, _WIDTH // max(1, len(chart.labels))))
+    largest = _LARGEST_CELL + _DIGIT * (chart.digits - 2)
+    size = max(_SMALLEST_CELL, min(largest, _WIDTH // max(1, len(chart.labels))))
     starts = _starts(chart.groups, size)
     margin = _room(chart.labels, LONGEST_LABEL)
     upright = size < max(_WITH_NUMBERS, margin - _LABEL_GAP)
@@ -105,7 +106,7 @@ def ramp(largest: float, smallest: float = 0.0, digits: int = 2) -> Markup:
         element(
             "rect",
             class_=side_of(value),
-            x=44 + 22 * index,
+            x=52 + 22 * index,
             width=22,
             height=12,
             opacity=shade(value, largest),
@@ -113,11 +114,11 @@ def ramp(largest: float, smallest: float = 0.0, digits: int = 2) -> Markup:
         for index, value in enumerate(steps)
     ]
     ends = (
-        element("text", fixed(smallest, digits), x=38, y=10, class_="end"),
-        element("text", fixed(largest, digits), x=160, y=10),
+        element("text", fixed(smallest, digits), x=46, y=10, class_="end"),
+        element("text", fixed(largest, digits), x=168, y=10),
     )
     name = f"shades from {fixed(smallest, digits)} to {fixed(largest, digits)}"
-    return element("svg", *parts, *ends, class_="ramp", width=200, height=14, role="img", aria_label=name)
+    return element("svg", *parts, *ends, class_="ramp", width=216, height=14, role="img", aria_label=name)
 
 
 def _room(labels: Sequence[str], most: int) -> float:
@@ -163,7 +164,7 @@ def _row(chart: HeatMap, index: int, starts: Sequence[int], size: int) -> Iterat
         tip = element("title", f"{name}, {short(label, LONGEST_LABEL)}: {fixed(value, chart.digits)}")
         opacity = shade(value, chart.largest)
         yield element("rect", tip, class_=side_of(value), x=x, width=side, height=side, opacity=opacity)
-        if size >= _WITH_NUMBERS:
+        if size >= _WITH_NUMBERS + _DIGIT * (chart.digits - 2):
             style = "value light" if opacity > _DARK else "value"
             yield element(
                 "text", fixed(value, chart.digits), class_=style, x=x + size / 2, y=size / 2, dy="0.35em"

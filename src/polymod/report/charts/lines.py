@@ -11,7 +11,7 @@ from polymod.report.charts.marks import colour
 from polymod.report.markup import element, group, percent, short
 from polymod.report.scales import Scale, spread
 
-LONGEST_LABEL, _NARROW_LABEL, _NARROW_TICK = 14, 8, 4  # letters
+LONGEST_LABEL, _NARROW_LABEL, _NARROW_TICK = 14, 8, 3  # letters
 _GAP = 0.065  # between labels, as a share of the height
 _UNIT = 1000  # of the coordinates of paths
 

@@ -24,6 +24,7 @@ from polymod.report.gather.folders import (
     kinds,
     names,
 )
+from polymod.report.part import Part
 
 KIND = "report"
 _PARTS = ("arms", "monitor", "transfer")  # of which every folder has entries of its own, by name
@@ -46,16 +47,16 @@ def gather(paths: Sequence[Path]) -> Document:
     found: Document = {"schema": 1, "kind": KIND, "title": _title(held.values())}
     for path, of_path in held.items():
         for kind in of_path:
-            part = (
-                _diagnosis(documents[path, kind], called) if kind in DIAGNOSES else _part(path, kind, called)
-            )
+            known = documents.get((path, kind))
+            part = _part(path, kind, called) if known is None else _diagnosis(kind, known, called)
             _merge(found, part, path)
     _label_tasks(found)
     return {**found, **_cost(found), **_notes(found)}
 
 
 def _diagnosed(documents: Iterable[Mapping[str, Any]]) -> list[Path]:
-    return [Path(row["run"]) for document in documents for row in document.get("results", ())]
+    """The runs that diagnoses are about."""
+    return [Path(row.text("run")) for document in documents for row in Part(document).rows("results")]
 
 
 def _part(path: Path, kind: str, called: Mapping[Path, str]) -> Document:
@@ -75,16 +76,18 @@ def _part(path: Path, kind: str, called: Mapping[Path, str]) -> Document:
         world = document_of(path / WORLD)
         return {"world": {key: world[key] for key in ("languages", "relatedness")}}
     document = document_of(path / DEMO)
+    if document.get("kind") != "demo":
+        raise UserError("no results of a demo", where=str(path / DEMO), fix="give a folder of polymod demo")
     kept = ("arms", "data", "world", "added", "transfer", "versions")
     return {key: document[key] for key in kept if key in document}
 
 
-def _diagnosis(document: Mapping[str, Any], called: Mapping[Path, str]) -> Document:
+def _diagnosis(kind: str, document: Mapping[str, Any], called: Mapping[Path, str]) -> Document:
     """The results of a diagnosis, with runs by the names that they have on the page."""
-    if document.get("kind") == GAPS:
+    if kind == GAPS:
         return {GAPS: [dict(document)]}
-    rows = [{**row, "run": called[Path(row["run"])]} for row in document["results"]]
-    return {document["what"]: rows}
+    rows = Part(document).rows("results")
+    return {kind: [{**row.tree, "run": called[Path(row.text("run"))]} for row in rows]}
 
 
 def _merge(found: Document, part: Document, path: Path) -> None:

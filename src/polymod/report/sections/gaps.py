@@ -28,8 +28,10 @@ def section(document: Document) -> Section | None:
     for each in found:
         scale = _scale(each)
         blocks += [_table(document, each, name, scale) for name in each.names]
-        if each.notes:
-            blocks.append(Points(tuple(f"{name}: {note}." for name, note in each.notes.items())))
+        said_ = [f"{name}: {note}." for name, note in each.notes.items()]
+        said_ += [f"{name} is left out: {reason}." for name, reason in each.left_out.items()]
+        if said_:
+            blocks.append(Points(tuple(said_)))
         blocks.append(Details("The losses of each setting", (_losses(document, each),)))
     title = "Transfer and interference"
     return Section("gaps", title, _means(found), _advice(document, found), tuple(blocks))

@@ -68,12 +68,12 @@ def _advice(each: Agreement) -> str:
 def _table(each: Agreement) -> Table:
     parts = {"the trunk": each.trunk, **_parts(each)}
     known = [x for means in parts.values() for x in (means.cosine, means.ceiling) if x is not None]
-    scale = linear([0.0, *known])
+    scale = linear([0.0, *known], most=4)
     columns = (
         Column("Part"),
         Column(strip.axis(scale, "mean cosine"), "plot"),
-        Column("Cosine", "number"),
-        Column("Ceiling", "number"),
+        Column("Cosine", "number", minor=True),
+        Column("Ceiling", "number", minor=True),
         Column("Corrected", "number", minor=True),
         Column("Conflicts", "number"),
         Column("Parameters", "number", minor=True),
