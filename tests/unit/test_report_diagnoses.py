@@ -195,6 +195,8 @@ def test_losses_under_masks_are_means_over_languages() -> None:
     (found,) = ablations(document(masks=[masks(TAGS)]))
     assert found.shares == SHARES
     assert found.above(OTHERS, 0.5) == pytest.approx(0.1)
+    whole = found.overlaps[0.75].whole
+    assert (whole.pairs, whole.own) == (pytest.approx((4 * 0.15 + 8 * 0.05) / 12), pytest.approx(0.625))
     assert found.by_mask["qaa"][0.5]["qab"] == pytest.approx(2.6)
 
 

@@ -182,6 +182,16 @@ def test_a_fine_tuned_folder_gives_its_tables_controls_and_differences(tmp_path:
     assert transfer.name == "NLI"
 
 
+def test_controls_of_other_languages_are_refused(tmp_path: Path) -> None:
+    folder = finetuned(tmp_path / "nli", "transfer.json", "transfer-none.json")
+    table = json.loads((folder / "transfer-none.json").read_text())
+    del table["languages"]["qab"]
+    write_json(folder / "transfer-none.json", table)
+    with pytest.raises(UserError, match=r"transfer-none\.json is of other languages") as error:
+        gather([folder])
+    assert "--module all" in error.value.fix
+
+
 def test_two_folders_of_a_task_are_told_apart(tmp_path: Path) -> None:
     paths = [finetuned(tmp_path / name, "transfer.json") for name in ("one", "two")]
     assert [each.name for each in transfers(read(gather(paths)))] == ["NLI (one)", "NLI (two)"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def transfer(folder: Path) -> dict[str, Any]:
     """The tables that ``transfer`` left in a fine-tuned folder.
 
     Raises:
-        UserError: it was not read in other languages yet.
+        UserError: it was not read in other languages yet, or controls were read on something else.
     """
     tables = {
         control: document_of(folder / name)
@@ -30,9 +31,19 @@ def transfer(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = {**tables["target"], "labels": document_of(folder / RESULT).get("labels", [])}
     if len(tables) > 1:
         found["modules"] = tables
-    if (folder / DIFFERENCES).is_file():
-        found["differences"] = document_of(folder / DIFFERENCES)["differences"]
+        for control, table in tables.items():
+            if _read_on(table) != _read_on(tables["target"]):
+                what = f"{_CONTROLS[control]} is of other languages or examples than {_CONTROLS['target']}"
+                fix = "run polymod transfer on it again, with --module all"
+                raise UserError(what, where=str(folder), fix=fix)
+        if (folder / DIFFERENCES).is_file():
+            found["differences"] = document_of(folder / DIFFERENCES)["differences"]
     return found
+
+
+def _read_on(table: Mapping[str, Any]) -> tuple[Any, ...]:
+    """The split, and how many examples of each language."""
+    return table.get("split"), {tag: each.get("examples") for tag, each in table["languages"].items()}
 
 
 def addition(folder: Path) -> dict[str, Any]:
