@@ -25,10 +25,7 @@ FILES: Mapping[str, str] = {  # a kind and the file that tells it; the first of 
     WORLD: WORLD,
 }
 OF_A_RUN = (TASK, ADDITION, RUN)
-_CAN_BE = (
-    "a folder of pretrain, extend, finetune (after transfer), diagnose, demo, prepare or world, "
-    "which have run to their end"
-)
+_CAN_BE = "a folder of pretrain, extend, finetune (after transfer), diagnose, demo, prepare or world"
 
 
 def kinds(path: Path) -> list[str]:
