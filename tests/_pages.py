@@ -5,7 +5,7 @@ from __future__ import annotations
 from html.parser import HTMLParser
 from typing import Any
 
-from _results import grown
+from _diagnoses import everything
 
 _PAYLOADS = (
     "<script>alert(1)</script>",
@@ -117,7 +117,7 @@ class Page(HTMLParser):
 
 def stuffed(string: str) -> dict[str, Any]:
     """A results document with ``string`` in every free text: titles, names, keys, values, notes."""
-    document = grown(3, 2, ("modular", "shared"), points=4)
+    document = everything(3, 2, points=4)
     tags = {tag: f"{string}{index}" for index, tag in enumerate(document["world"]["languages"])}
     facts = {
         tags[tag]: {"family": f"{string}{fact['family']}", f"{string} key": string, "number": 1}
@@ -148,6 +148,7 @@ def stuffed(string: str) -> dict[str, Any]:
             f"{string} {task}": _stuffed_task(part, tags, string)
             for task, part in document["transfer"].items()
         },
+        **_stuffed_diagnoses(document, tags, string),
         "config": {string: {string: [string, string]}},
         "notes": [string, f"{string} again"],
     }
@@ -170,6 +171,81 @@ def _stuffed_addition(part: dict[str, Any], tags: dict[str, str], string: str) -
     }
 
 
+def _stuffed_diagnoses(document: dict[str, Any], tags: dict[str, str], string: str) -> dict[str, Any]:
+    run = f"{string} run"
+    return {
+        "gradients": [
+            {
+                **each,
+                "run": run,
+                "languages": [tags[tag] for tag in each["languages"]],
+                "groups": {f"{string} {group}": part for group, part in each["groups"].items()},
+            }
+            for each in document["gradients"]
+        ],
+        "monitor": {
+            f"{name} {string}": [
+                {**line, "groups": {f"{string} {group}": part for group, part in line["groups"].items()}}
+                for line in lines
+            ]
+            for name, lines in document["monitor"].items()
+        },
+        "masks": [_stuffed_masks(each, tags, run) for each in document["masks"]],
+        "controls": [_stuffed_controls(each, tags, run, string) for each in document["controls"]],
+        "gaps": [_stuffed_gaps(each, tags, string) for each in document["gaps"]],
+    }
+
+
+def _stuffed_masks(part: dict[str, Any], tags: dict[str, str], run: str) -> dict[str, Any]:
+    languages = {}
+    for tag, entry in part["languages"].items():
+        at = {
+            share: {**each, "by_mask": {tags[other]: loss for other, loss in each["by_mask"].items()}}
+            for share, each in entry["sparsity"].items()
+        }
+        languages[tags[tag]] = {**entry, "sparsity": at}
+    overlap = {
+        share: {**each, "languages": [tags[tag] for tag in each["languages"]]}
+        for share, each in part["overlap"].items()
+    }
+    return {**part, "run": run, "languages": languages, "overlap": overlap}
+
+
+def _stuffed_controls(part: dict[str, Any], tags: dict[str, str], run: str, string: str) -> dict[str, Any]:
+    languages = {
+        tags[tag]: {
+            key: {**each, "pack": f"{string} pack"} if isinstance(each, dict) else each
+            for key, each in entry.items()
+        }
+        for tag, entry in part["languages"].items()
+    }
+    packs = [tags.get(pack, pack) for pack in part["packs"]]
+    return {**part, "run": run, "source": f"{string} source", "languages": languages, "packs": packs}
+
+
+def _stuffed_gaps(part: dict[str, Any], tags: dict[str, str], string: str) -> dict[str, Any]:
+    def named(gaps: dict[str, Any]) -> dict[str, Any]:
+        return {
+            f"{string} {name}": {**gap, "verdict": f"{string} verdict"} if "verdict" in gap else gap
+            for name, gap in gaps.items()
+        }
+
+    languages = {
+        tags[tag]: {**entry, "gaps": named(entry["gaps"]), "settings": named(entry["settings"])}
+        for tag, entry in part["languages"].items()
+    }
+    texts = {"condition": f"{string} condition", "reference": f"{string} reference"}
+    notes = {f"{string} bilingual": f"{string} note"}
+    return {
+        **part,
+        **texts,
+        "languages": languages,
+        "mean": named(part["mean"]),
+        "notes": notes,
+        "left_out": notes,
+    }
+
+
 def _stuffed_task(part: dict[str, Any], tags: dict[str, str], string: str) -> dict[str, Any]:
     def renamed(table: dict[str, Any]) -> dict[str, Any]:
         return {**table, "languages": {tags[tag]: each for tag, each in table["languages"].items()}}
@@ -177,7 +253,13 @@ def _stuffed_task(part: dict[str, Any], tags: dict[str, str], string: str) -> di
     tables = {
         key: {name: renamed(table) for name, table in part[key].items()} for key in ("modules", "differences")
     }
-    texts = {"task": f"{string} task", "metric": f"{string} metric", "source": string, "labels": [string]}
+    texts = {
+        "task": f"{string} task",
+        "label": string,
+        "metric": f"{string} metric",
+        "source": string,
+        "labels": [string],
+    }
     return {**renamed(part), **tables, **texts}
 
 

@@ -37,6 +37,7 @@ COMMANDS = {
     "transfer": "Score a fine-tuned model in every language, with controls.",
     "retrieve": "Find translations among sentences, per language pair.",
     "diagnose": "Interference: gradients, masks, controls.",
+    "report": "One offline page from any runs and diagnostics.",
     "export": "Write a directory that transformers loads.",
     "import": "Make a run of a transformers X-MOD directory.",
     "verify": "Check every hash of a folder.",

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from _diagnoses import diagnoses, everything
 from _pages import HOSTILE, stuffed
 from _results import grown, results
 from polymod.report.page import render
@@ -114,10 +115,21 @@ def long_words() -> dict[str, Any]:
     return document | {"title": "T" * 120, "command": "c" * 400, "notes": ["n" * 300], "kind": "k" * 90}
 
 
+def long_tags() -> dict[str, Any]:
+    """Diagnoses of runs and settings with names without a place to break, in languages with long tags."""
+    tags = [f"zh-Hant-x-{letter * 8}" for letter in "abc"]
+    document = {"schema": 1, "kind": "report", "title": "Long", **diagnoses(tags)}
+    text = json.dumps(document).replace("modular", "run-" + "e" * 60).replace("bilingual", "b" * 60)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
 PAGES: dict[str, Callable[[], dict[str, Any]]] = {
     "demo": grown,
     "long": long_words,
-    "many": lambda: grown(100, 8, points=40),
+    "many": lambda: everything(100, 8, points=40),
+    "diagnosed": lambda: everything(6, 2, points=8),
+    "long tags": long_tags,
     "least": lambda: {"schema": 1, "kind": "demo", "title": "Nothing yet"},
 }
 

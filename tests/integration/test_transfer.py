@@ -251,6 +251,8 @@ def test_controls_are_what_their_names_say(world, learnt, capsys):
     assert document["left_out"].keys() == {WITHOUT}
     same = document["differences"]["target-source"]["languages"][SOURCE]
     assert (same["difference"], same["p"]) == (0, 1)
+    kept = json.loads((learnt / "transfer-differences.json").read_text())
+    assert kept["differences"] == document["differences"]
 
 
 def test_a_language_without_a_module_is_read_through_another_one(world, learnt, capsys):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from polymod.report.charts import heatmap, lines, strip
+from polymod.report.charts import bar, heatmap, lines, strip
 from polymod.report.figures import count, duration, fixed, listed, round_count, several, signed
 from polymod.report.scales import Scale, linear, log, spread
 from polymod.report.thinning import buckets, thin
@@ -148,7 +148,7 @@ def test_marks_of_different_arms_differ_in_colour_and_shape() -> None:
 
 
 @settings(max_examples=25)
-@given(st.integers(1, 60), st.integers(1, 7))
+@given(st.integers(1, heatmap.MOST_SQUARES), st.integers(1, 7))
 def test_every_square_of_a_heat_map_lies_in_it(number: int, families: int) -> None:
     families = min(families, number)
     sizes = [number // families + (index < number % families) for index in range(families)]
@@ -165,6 +165,60 @@ def test_every_square_of_a_heat_map_lies_in_it(number: int, families: int) -> No
     assert all(x + side <= left + width for x, side in zip(xs, sides, strict=True))
     assert max(ys) + max(sides, default=0) <= top + height
     assert all(0 <= float(shade) <= 1 for shade in re.findall(r'opacity="([\d.]+)"', svg))
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(heatmap.MOST_SQUARES + 1, 70), st.integers(1, 7))
+def test_the_paths_of_a_large_heat_map_cover_its_squares_once(number: int, families: int) -> None:
+    sizes = [number // families + (index < number % families) for index in range(families)]
+    rows = [[(i * j) % 7 / 7 - 0.2 for j in range(number)] for i in range(number)]
+    labels, groups = [f"l{index}" for index in range(number)], [(f"f{each}", each) for each in sizes]
+    blank = heatmap.blank_diagonal(rows)
+    svg = heatmap.draw(heatmap.HeatMap("m", "Title", "Text", labels, groups, blank, 0.8))
+    _, _, width, height = map(float, re.findall(r'viewBox="([^"]*)"', svg)[0].split())
+    (size,) = {float(each) for each in re.findall(r'stroke-width="([\d.]+)"', svg)}
+    drawn = [tuple(map(float, each)) for each in re.findall(r"M([\d.]+) ([\d.]+)h([\d.]+)", svg)]
+    squares = [(x + size * step, y) for x, y, wide in drawn for step in range(round(wide / size))]
+    assert len(squares) == len(set(squares)) == number * number - number
+    assert all(0 <= x <= width and 0 <= y <= height for x, y in squares)
+    assert "<rect" not in svg
+    assert 2 <= svg.count("<path") <= 42  # 20 shades of two colours
+
+
+def test_a_framed_diagonal_has_a_frame_for_each_row() -> None:
+    chart = heatmap.HeatMap(
+        "m", "Title", "Text", ["a", "b"], [("", 2)], [[0.1, 0], [0, 0.1]], 0.5, outlined=True
+    )
+    frame = re.search(r'class="frame" d="([^"]*)"', heatmap.draw(chart))
+    assert frame
+    assert frame[1].count("M") == 2
+
+
+def bar_of(found: bar.Bar | None) -> dict[str, str]:
+    """The rectangle's attributes."""
+    return dict(
+        re.findall(r'(\w+)="([^"]*)"', (re.findall(r"<rect[^>]*>", bar.bar(found, SCALE, "row")) or [""])[0])
+    )
+
+
+SCALE = Scale(-1.0, 1.0, (-1.0, 0.0, 1.0))
+
+
+@given(st.floats(-1, 1))
+def test_a_bar_reaches_from_zero_to_its_value(value: float) -> None:
+    drawn = bar_of(bar.Bar(value, "tip", value < 0, True))
+    start, width = (float(drawn[key].rstrip("%")) for key in ("x", "width"))
+    assert start == pytest.approx(min(50, 50 + 50 * value), abs=0.01)
+    assert width == pytest.approx(50 * abs(value), abs=0.02)
+
+
+def test_a_bar_tells_good_from_bad_sure_from_unsure_and_shows_its_interval() -> None:
+    assert bar_of(bar.Bar(-0.5, "t", True, True))["class"] == "bar"
+    assert bar_of(bar.Bar(0.5, "t", False, False))["class"] == "bar negative unsure"
+    assert bar_of(None) == {}
+    with_interval = bar.bar(bar.Bar(0.5, "t", False, True, (0.25, 0.75)), SCALE, "row")
+    assert with_interval.count('class="whisker"') == 3
+    assert 'x1="62.5%" x2="87.5%"' in with_interval
 
 
 def test_a_heat_map_shows_signs_and_leaves_absent_values_out() -> None:

@@ -69,6 +69,8 @@ def test_every_free_text_of_the_document_reaches_the_page() -> None:
     wanted = [f"{marker}0", f"Family {marker}a", f"{marker} key", f"bad: {marker}", f"dropped: {marker} more"]
     wanted += [f"modular {marker}", f"{marker} of shared", f"{marker}.{marker}", f"{marker} again"]
     wanted += [f"{marker} advises", f"{marker} is like it", f"{marker} task", f"{marker} metric"]
+    wanted += [f"{marker} run", f"{marker} attention", f"{marker} source", f"{marker} note"]
+    wanted += [f"{marker} bilingual", f"{marker} verdict", f"{marker} condition", f"{marker} reference"]
     assert [each for each in wanted if each not in text] == []
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from _diagnoses import controls, everything, gradients, masks
 from _pages import Page
 from _results import grown, results
 from polymod.errors import UserError
@@ -19,6 +20,7 @@ from polymod.report.document import read
 from polymod.report.finding import finding
 from polymod.report.page import FOLDER, SECTIONS, render, write
 
+DIAGNOSED = ["gaps", "gradients", "gradient-parts", "gradient-time", "masks", "overlap", "controls"]
 OF_ARMS = ["losses", "learning", "relatedness", "data", "differences", "reading", "provenance"]
 ALL = [*OF_ARMS[:2], "addition", "transfer", *OF_ARMS[2:]]
 
@@ -40,7 +42,8 @@ def without(*path: str) -> dict[str, Any]:
 def test_the_sample_has_every_section_in_order() -> None:
     assert sections(grown()) == ALL
     assert sections(results()) == OF_ARMS
-    assert len(SECTIONS) == len(ALL)
+    assert sections(everything()) == [*ALL[:2], *DIAGNOSED, *ALL[2:]]
+    assert len(SECTIONS) == len(ALL) + len(DIAGNOSED)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +156,10 @@ def test_one_language_and_one_arm_make_a_page() -> None:
 
 
 def test_a_hundred_languages_stay_below_two_megabytes() -> None:
-    document = grown(100, 8, points=200)
+    document = everything(100, 8, layers=12, points=200)
+    tags = document["gradients"][0]["languages"]
+    for key, make in (("gradients", gradients), ("masks", masks), ("controls", controls)):
+        document[key] += [make(tags, run="shared")]
     for arm in document["arms"].values():
         assert len(arm["train_curve"]) == 200
     assert len(render(document).encode()) <= 2 * 2**20
@@ -256,7 +262,7 @@ def test_the_finding_says_what_the_data_say(losses: dict[str, tuple[float, ...]]
 
 def test_every_section_says_what_it_means_and_what_to_do() -> None:
     for make in SECTIONS:
-        section = make(read(grown()))
+        section = make(read(everything()))
         assert section is not None
         for sentence in (section.means, section.advice):
             assert sentence.endswith(".")
@@ -280,7 +286,7 @@ def test_the_policy_allows_exactly_the_style_and_the_script_of_the_page() -> Non
 
 
 def test_ids_are_unique_and_every_reference_has_its_element() -> None:
-    page = Page(render(grown()))
+    page = Page(render(everything()))
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     used = {f"{attributes['href']}"[1:] for _, attributes in page.elements if "href" in attributes}
@@ -290,14 +296,14 @@ def test_ids_are_unique_and_every_reference_has_its_element() -> None:
 
 
 def test_every_chart_has_a_name_for_those_who_do_not_see_it() -> None:
-    page = Page(render(grown()))
+    page = Page(render(everything()))
     charts = [attributes for attributes in page.all("svg") if attributes.get("role") == "img"]
     assert len(charts) > 20
     assert all(chart.get("aria-label") or chart.get("aria-labelledby") for chart in charts)
 
 
 def test_what_scrolls_can_be_reached_by_keyboard() -> None:
-    boxes = [each for each in Page(render(grown())).all("div") if each.get("class") == "scroll"]
+    boxes = [each for each in Page(render(everything())).all("div") if each.get("class") == "scroll"]
     assert boxes
     assert all(box.get("tabindex") == "0" and box.get("aria-label") for box in boxes)
 

@@ -103,13 +103,17 @@ def _write(
 ) -> None:
     """The tables of each run, into its own folder."""
     from polymod.files import write_json
-    from polymod.tasks.tables import score_table
+    from polymod.tasks.tables import DIFFERENCES, differences, score_table
 
     for number, run in enumerate(runs):
         for control, each in measured.items():
             table = score_table(each.of_run(number), run.sources, config.resamples)
             name = "transfer.json" if control == "target" else f"transfer-{control}.json"
             write_json(run.folder / name, {"schema": 1, **_about([run], config), **table, **read})
+        if len(measured) > 1:
+            own = {control: each.of_run(number) for control, each in measured.items()}
+            apart = {"differences": differences(own, run.sources, config.resamples)}
+            write_json(run.folder / DIFFERENCES, {"schema": 1, **_about([run], config), **apart})
 
 
 def _about(runs: Sequence[Finetuned], config: Config) -> dict[str, Any]:

@@ -70,13 +70,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart; ``wide`` ones keep their size and scroll inside their own box."""
+    """A chart; ``wide`` ones keep their size and scroll inside their own box. A heading tells many apart."""
 
     kind: ClassVar[str] = "chart"
     svg: Markup
     caption: str = ""
     wide: bool = False
     label: str = ""  # of the box that scrolls
+    heading: str = ""
 
 
 @dataclass(frozen=True)

@@ -72,21 +72,21 @@ def worst(arm: Arm) -> tuple[str, float] | None:
 
 def verdict(document: Document) -> str:
     """Which arm is better, by how much, in how many languages; or why that cannot be said. A main clause."""
-    found, low = compare(document), on_plateau(document)
+    found, low, noun = compare(document), on_plateau(document), document.noun
     if found is None:
         return ""
     if low:
         names = listed([arm.name for arm in low])
-        arms = f"the {names} arm has" if len(low) == 1 else f"the arms {names} have"
-        return f"{arms} not left the plateau of word frequencies, so the arms cannot be compared yet"
+        arms = f"the {names} {noun} has" if len(low) == 1 else f"the {noun}s {names} have"
+        return f"{arms} not left the plateau of word frequencies, so the {noun}s cannot be compared yet"
     better, other, languages = (
         found.better.name,
         found.other.name,
         several(len(found.differences), "language"),
     )
     if found.mean <= EQUAL:
-        return f"the {better} arm and the {other} arm score the same to two decimals over {languages}"
+        return f"the {better} {noun} and the {other} {noun} score the same to two decimals over {languages}"
     by = f"{fixed(found.mean)} nats"
     if len(found.differences) > 1:
         by += f" on average, in {found.wins} of {languages}"
-    return f"the {better} arm is better than the {other} arm by {by}"
+    return f"the {better} {noun} is better than the {other} {noun} by {by}"

@@ -115,6 +115,16 @@ class Document:
     part: Part
 
     @property
+    def noun(self) -> str:
+        """What an arm is called: in a demo they differ in how modules are set up, elsewhere in anything."""
+        return "arm" if self.kind == "demo" else "run"
+
+    @property
+    def article(self) -> str:
+        """The same with its article."""
+        return "an arm" if self.noun == "arm" else "a run"
+
+    @property
     def families(self) -> dict[str, tuple[Language, ...]]:
         """Languages by family."""
         return {
@@ -156,6 +166,7 @@ def _languages(part: Part, arms: Iterable[Arm]) -> tuple[Language, ...]:
     found += part.part("world", "relatedness").sequence("tags")
     found += part.part("added", "languages").tree
     found += [tag for task in part.part("transfer").parts().values() for tag in task.part("languages").tree]
+    found += _diagnosed(part)
     family = {str(tag): "" for tag in found} | {
         tag: "" if (value := fact.tree.get("family")) is None else str(value) for tag, fact in facts.items()
     }
@@ -163,6 +174,15 @@ def _languages(part: Part, arms: Iterable[Arm]) -> tuple[Language, ...]:
     return tuple(
         Language(tag, family[tag]) for tag in sorted(family, key=lambda tag: order.index(family[tag]))
     )
+
+
+def _diagnosed(part: Part) -> Iterable[str]:
+    """Languages of the diagnoses."""
+    for row in part.rows("gradients"):
+        yield from map(str, row.sequence("languages"))
+    for key in ("masks", "controls", "gaps"):
+        for row in part.rows(key):
+            yield from row.part("languages").parts()
 
 
 def _arms(part: Part) -> tuple[Arm, ...]:

@@ -72,6 +72,17 @@ def listed(words: Sequence[str], most: int = 4) -> str:
     return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
+def sentence(clauses: Sequence[str]) -> str:
+    """``In a it is so; in b it is not.``: clauses as one sentence."""
+    joined = "; ".join(clauses)
+    return f"{joined[:1].upper()}{joined[1:]}."
+
+
 def mean(values: Sequence[float]) -> float | None:
     """Arithmetic mean; None of nothing."""
     return sum(values) / len(values) if values else None
+
+
+def share(value: float | None) -> str:
+    """``31 %``; a dash where it is not known."""
+    return ABSENT if value is None or not math.isfinite(value) else f"{fixed(100 * value, 0)}{_SPACE}%"

@@ -5,15 +5,21 @@ from __future__ import annotations
 from polymod.report.additions import additions, unchanged
 from polymod.report.blocks import Tile
 from polymod.report.comparison import compare, on_plateau, scored, verdict, worst
+from polymod.report.diagnosed import diagnosed, diagnosed_tiles
 from polymod.report.document import Arm, Document
 from polymod.report.figures import count, duration, fixed, listed, several, signed
 from polymod.report.transfers import SOURCE, points, transfers
 
 
 def finding(document: Document) -> str:
-    """A sentence each: which arm is better by how much; what was added; how tasks transfer."""
-    found = (_arms(document), _added(document), _transfers(document))
-    return " ".join(filter(None, found)) or "This document holds no losses yet."
+    """All sentences of the head."""
+    return " ".join(sentences(document))
+
+
+def sentences(document: Document) -> list[str]:
+    """One each: which arm is better by how much; diagnoses; what was added; how tasks transfer."""
+    found = (_arms(document), *diagnosed(document), _added(document), _transfers(document))
+    return list(filter(None, found)) or ["This document holds no losses yet."]
 
 
 def _arms(document: Document) -> str:
@@ -22,7 +28,7 @@ def _arms(document: Document) -> str:
     if not arms:
         return ""
     said = verdict(document)
-    first = _first_gain(document, arms[0], arms[0].name if said else f"the {arms[0].name} arm")
+    first = _first_gain(document, arms[0], arms[0].name if said else f"the {arms[0].name} {document.noun}")
     gains = listed([first, *(_further_gain(document, arm) for arm in arms[1:])], most=8)
     sentence = "; ".join(part for part in (said, gains, _left_out(document)) if part)
     return f"{sentence[0].upper()}{sentence[1:]}."
@@ -73,7 +79,7 @@ def tiles(document: Document) -> tuple[Tile, ...]:
         if len(both.differences) > 1:
             note += f"; lower in {both.wins:,} of {len(both.differences):,}"
         found.append(Tile("Difference", signed(-both.mean), note))
-    found += _grown(document)
+    found += [*diagnosed_tiles(document), *_grown(document)]
     if (seconds := document.part.number("seconds")) is not None:
         tokens = sum(arm.part.number("tokens") or 0 for arm in document.arms)
         note = f"for {count(tokens)} training tokens" if tokens else "from start to end"
@@ -131,4 +137,4 @@ def _left_out(document: Document) -> str:
     labels = [each.label for each in document.languages if each.tag in given - scored_tags]
     if not labels:
         return ""
-    return f"the means leave out {listed(labels)}, where an arm has no finite loss"
+    return f"the means leave out {listed(labels)}, where {document.article} has no finite loss"

@@ -16,14 +16,21 @@ from polymod.files import atomic
 from polymod.report.blocks import Section
 from polymod.report.charts.marks import swatch
 from polymod.report.document import Document, read
-from polymod.report.finding import finding, tiles
+from polymod.report.finding import sentences, tiles
 from polymod.report.markup import short, visible
 from polymod.report.sections import (
     addition,
+    controls,
     data,
     differences,
+    gaps,
+    gradient_parts,
+    gradient_time,
+    gradients,
     learning,
     losses,
+    masks,
+    overlap,
     provenance,
     reading,
     relatedness,
@@ -34,6 +41,13 @@ FOLDER = Path(__file__).parent
 SECTIONS: tuple[Callable[[Document], Section | None], ...] = (  # in the order of the page
     losses.section,
     learning.section,
+    gaps.section,
+    gradients.section,
+    gradient_parts.section,
+    gradient_time.section,
+    masks.section,
+    overlap.section,
+    controls.section,
     addition.section,
     transfer.section,
     relatedness.section,
@@ -51,16 +65,15 @@ def render(document: Mapping[str, Any]) -> str:
         UserError: the document has another schema, no title or kind, or a value of the wrong kind.
     """
     checked = read(document)
-    sections = [section for make in SECTIONS if (section := make(checked)) is not None]
     style, script = _source("page.css"), _source("page.js")
     return (
         _environment()
         .get_template("page.html")
         .render(
             document=checked,
-            finding=finding(checked),
+            findings=sentences(checked),
             tiles=tiles(checked),
-            sections=sections,
+            sections=sections(checked),
             style=style,
             script=script,
             policy=policy(style, script),
@@ -68,6 +81,11 @@ def render(document: Mapping[str, Any]) -> str:
             short=short,
         )
     )
+
+
+def sections(document: Document) -> list[Section]:
+    """The sections that the document has something for, in the order of the page."""
+    return [section for make in SECTIONS if (section := make(document)) is not None]
 
 
 def write(document: Mapping[str, Any], path: Path) -> None:

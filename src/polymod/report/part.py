@@ -9,6 +9,8 @@ from typing import Any
 
 from polymod.errors import UserError
 
+Matrix = list[list[float | None]]
+
 
 @dataclass(frozen=True)
 class Part:
@@ -54,6 +56,16 @@ class Part:
         if value is not None and not isinstance(value, list | tuple):
             raise self.wrong(key, value, "a list")
         return value or ()
+
+    def matrix(self, key: str, size: int) -> Matrix:
+        """A square list of lists of numbers, absent ones as None; empty where it is absent."""
+        rows = self.sequence(key)
+        if rows and len(rows) != size:
+            raise self.wrong(key, rows, f"a list of {size} rows")
+        for row in rows:
+            if not isinstance(row, list | tuple) or len(row) != size:
+                raise self.wrong(key, row, f"rows of {size} numbers")
+        return [[finite(value, self, key) for value in row] for row in rows]
 
     def number(self, key: str) -> float | None:
         """A finite number; None where it is absent, None, infinite or no number in the sense of IEEE 754."""

@@ -44,10 +44,12 @@ class Transfer:
         macro: by control, the mean over the languages that the task was not learnt in.
         gains: by control, how far the own module is above it, in each of those languages.
         gain: the same on average.
+        label: what tells it from other trainings for the same task; empty if it is the only one.
         guessing: the score of guessing labels evenly, where the metric is a share of right labels.
     """
 
     task: str
+    label: str
     metric: str
     sources: tuple[str, ...]
     scores: Mapping[str, Mapping[str, Value]]
@@ -59,7 +61,8 @@ class Transfer:
     @property
     def name(self) -> str:
         """What sentences call the task."""
-        return _LABELS.get(self.task, self.task)
+        name = _LABELS.get(self.task, self.task)
+        return f"{name} ({self.label})" if self.label else name
 
     @property
     def metric_name(self) -> str:
@@ -113,6 +116,7 @@ def _transfer(part: Part, task: str) -> Transfer:
     labels, metric = part.sequence("labels"), part.text("metric")
     return Transfer(
         task=part.text("task") or task,
+        label=part.text("label"),
         metric=metric,
         sources=tuple(filter(None, part.text("source").split(","))),
         scores={control: _values(table, "score") for control, table in modules.items()},

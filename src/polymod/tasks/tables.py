@@ -15,6 +15,7 @@ from polymod.tasks.bootstrap import compare, drawn, quantiles
 from polymod.tasks.task import Statistics
 from polymod.tasks.transfer import ALL, Measured
 
+DIFFERENCES = "transfer-differences.json"  # in a fine-tuned folder, beside its tables
 SEED = 0  # of all resamples, so that results are repeated and differences paired
 
 
@@ -24,11 +25,19 @@ def comparison(measured: Mapping[str, Measured], sources: Collection[str], resam
     first, *rest = measured
     if not rest:
         return {"module": first, **tables[first]}
-    differences = {
+    apart = differences(measured, sources, resamples)
+    return {"module": ALL, **tables[first], "modules": tables, "differences": apart}
+
+
+def differences(
+    measured: Mapping[str, Measured], sources: Collection[str], resamples: int
+) -> dict[str, dict[str, Any]]:
+    """How far the first control is above each of the others, by ``first-other``."""
+    first, *rest = measured
+    return {
         f"{first}-{control}": difference_table(measured[first], measured[control], sources, resamples)
         for control in rest
     }
-    return {"module": ALL, **tables[first], "modules": tables, "differences": differences}
 
 
 def score_table(measured: Measured, sources: Collection[str], resamples: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A heat map: a matrix as shaded squares, in groups of rows. A shade is an opacity, so it suits any paper."""
+"""A heat map: a matrix as shaded squares, in groups of rows. Many small squares share paths."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from polymod.report.charts.mosaic import mosaic
+from polymod.report.charts.shades import shade, side_of
 from polymod.report.figures import fixed
 from polymod.report.markup import element, short
 
 LONGEST_LABEL, LONGEST_HEADING = 10, 18
-_LARGEST_CELL, _SMALLEST_CELL, _WIDTH = 40, 6, 600  # pixels
+_LARGEST_CELL, _SMALLEST_CELL, _WIDTH, _DIGIT = 40, 6, 600, 8  # pixels
 _GROUP_GAP, _LABEL_GAP, _LETTER, _LINE = 6, 12, 7.2, 11
 _WITH_NUMBERS = 30  # pixels that a cell needs to hold its number
+MOST_SQUARES = 40  # rows of which each square has a tooltip; more are drawn together
 _DARK = 0.68  # shade above which a number is set light
 
 
@@ -29,6 +32,8 @@ class HeatMap:
         groups: heading and number of the rows that belong together, in their order.
         rows: square; absent values are left blank.
         largest: value of the fullest shade; negative values are shaded in the other colour.
+        outlined: the diagonal is of another kind than the rest.
+        digits: of the numbers.
     """
 
     name: str
@@ -38,11 +43,14 @@ class HeatMap:
     groups: Sequence[tuple[str, int]]
     rows: Sequence[Sequence[float | None]]
     largest: float
+    outlined: bool = False
+    digits: int = 2
 
 
 def draw(chart: HeatMap) -> Markup:
     """The map at a size of its own, in pixels; many rows make small squares."""
-    size = max(_SMALLEST_CELL, min(_LARGEST_CELL, _WIDTH // max(1, len(chart.labels))))
+    largest = _LARGEST_CELL + _DIGIT * (chart.digits - 2)
+    size = max(_SMALLEST_CELL, min(largest, _WIDTH // max(1, len(chart.labels))))
     starts = _starts(chart.groups, size)
     margin = _room(chart.labels, LONGEST_LABEL)
     upright = size < max(_WITH_NUMBERS, margin - _LABEL_GAP)
@@ -55,10 +63,15 @@ def draw(chart: HeatMap) -> Markup:
         *_labels(chart.labels, starts, size, upright),
         *_headings(chart.groups, size, side),
     ]
-    parts += [
-        element("g", *_row(chart, index, starts, size), transform=f"translate(0 {y})")
-        for index, y in enumerate(starts)
-    ]
+    if len(starts) > MOST_SQUARES:
+        parts += mosaic(chart.rows, starts, size, chart.largest)
+    else:
+        parts += [
+            element("g", *_row(chart, index, starts, size), transform=f"translate(0 {y})")
+            for index, y in enumerate(starts)
+        ]
+    if chart.outlined:
+        parts += _diagonal(starts, size)
     return element(
         "svg",
         *parts,
@@ -71,26 +84,41 @@ def draw(chart: HeatMap) -> Markup:
     )
 
 
-def ramp(largest: float, smallest: float = 0.0) -> Markup:
+def draw_small(chart: HeatMap) -> Markup:
+    """One of many maps of the same rows: no labels, as wide as there is room."""
+    starts = _starts(chart.groups, _SMALLEST_CELL)
+    side = (starts[-1] if starts else 0) + _SMALLEST_CELL
+    parts = [element("title", chart.title), *mosaic(chart.rows, starts, _SMALLEST_CELL, chart.largest)]
+    box = f"0 0 {side} {side}"
+    return element("svg", *parts, class_="heat tiny", role="img", viewBox=box, aria_label=chart.description)
+
+
+def _diagonal(starts: Sequence[int], size: int) -> Iterator[Markup]:
+    """A frame around every square of the diagonal."""
+    path = "".join(f"M{x + 0.5:g} {x + 0.5:g}h{size - 2}v{size - 2}h-{size - 2}z" for x in starts)
+    yield element("path", class_="frame", d=Markup(path))
+
+
+def ramp(largest: float, smallest: float = 0.0, digits: int = 2) -> Markup:
     """The key of the shades: a few squares from the smallest to the largest value."""
     steps = [smallest + (largest - smallest) * index / 4 for index in range(5)]
     parts = [
         element(
             "rect",
-            class_=_class(value),
-            x=44 + 22 * index,
+            class_=side_of(value),
+            x=52 + 22 * index,
             width=22,
             height=12,
-            opacity=_shade(value, largest),
+            opacity=shade(value, largest),
         )
         for index, value in enumerate(steps)
     ]
     ends = (
-        element("text", fixed(smallest), x=38, y=10, class_="end"),
-        element("text", fixed(largest), x=160, y=10),
+        element("text", fixed(smallest, digits), x=46, y=10, class_="end"),
+        element("text", fixed(largest, digits), x=168, y=10),
     )
-    name = f"shades from {fixed(smallest)} to {fixed(largest)}"
-    return element("svg", *parts, *ends, class_="ramp", width=200, height=14, role="img", aria_label=name)
+    name = f"shades from {fixed(smallest, digits)} to {fixed(largest, digits)}"
+    return element("svg", *parts, *ends, class_="ramp", width=216, height=14, role="img", aria_label=name)
 
 
 def _room(labels: Sequence[str], most: int) -> float:
@@ -133,20 +161,14 @@ def _row(chart: HeatMap, index: int, starts: Sequence[int], size: int) -> Iterat
     for value, label, x in zip(chart.rows[index], chart.labels, starts, strict=True):
         if value is None:
             continue
-        tip = element("title", f"{name}, {short(label, LONGEST_LABEL)}: {fixed(value)}")
-        shade = _shade(value, chart.largest)
-        yield element("rect", tip, class_=_class(value), x=x, width=side, height=side, opacity=shade)
-        if size >= _WITH_NUMBERS:
-            style = "value light" if shade > _DARK else "value"
-            yield element("text", fixed(value), class_=style, x=x + size / 2, y=size / 2, dy="0.35em")
-
-
-def _shade(value: float, largest: float) -> float:
-    return round(min(1.0, 0.04 + 0.96 * abs(value) / largest), 2) if largest > 0 else 0.04
-
-
-def _class(value: float) -> str | None:
-    return "negative" if value < 0 else None
+        tip = element("title", f"{name}, {short(label, LONGEST_LABEL)}: {fixed(value, chart.digits)}")
+        opacity = shade(value, chart.largest)
+        yield element("rect", tip, class_=side_of(value), x=x, width=side, height=side, opacity=opacity)
+        if size >= _WITH_NUMBERS + _DIGIT * (chart.digits - 2):
+            style = "value light" if opacity > _DARK else "value"
+            yield element(
+                "text", fixed(value, chart.digits), class_=style, x=x + size / 2, y=size / 2, dy="0.35em"
+            )
 
 
 def blank_diagonal(rows: Sequence[Sequence[float | None]]) -> list[list[float | None]]:

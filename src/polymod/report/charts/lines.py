@@ -11,7 +11,7 @@ from polymod.report.charts.marks import colour
 from polymod.report.markup import element, group, percent, short
 from polymod.report.scales import Scale, spread
 
-LONGEST_LABEL, _NARROW_LABEL = 14, 8  # letters
+LONGEST_LABEL, _NARROW_LABEL, _NARROW_TICK = 14, 8, 3  # letters
 _GAP = 0.065  # between labels, as a share of the height
 _UNIT = 1000  # of the coordinates of paths
 
@@ -89,10 +89,11 @@ def draw(chart: LineChart) -> Markup:
 
 
 def _room(chart: LineChart) -> str:
-    """Class of the margin at the right, by the longest label there."""
+    """Classes of the margins, by the longest labels there."""
     labels = [line.label for line in chart.lines] + [level.label for level in chart.levels]
     longest = max((len(short(label, LONGEST_LABEL)) for label in labels), default=0)
-    return "wide-labels" if longest > _NARROW_LABEL else "narrow-labels"
+    wide_ticks = any(len(label) > _NARROW_TICK for label in chart.y_labels)
+    return f"{'wide' if longest > _NARROW_LABEL else 'narrow'}-labels{' wide-ticks' if wide_ticks else ''}"
 
 
 def _grid(chart: LineChart) -> Markup:
@@ -135,7 +136,7 @@ def _path(line: Line, chart: LineChart) -> Markup:
             )  # h0: a dot at least
         pen_down, previous = True, place
     style = f"line {colour(line.number)}{' quiet' if line.quiet else ''}"
-    path = element("path", class_=style, d="".join(commands) or None)
+    path = element("path", class_=style, d=Markup("".join(commands)) or None)
     box = {"viewBox": f"0 0 {_UNIT} {_UNIT}", "preserveAspectRatio": "none"}
     return element("svg", path, width="100%", height="100%", **box)
 

@@ -47,7 +47,11 @@ def section(document: Document) -> Section | None:
         ]
         columns = (Column(""), *(Column(arm.name, "number", series=arm.number) for arm in document.arms))
         blocks.append(
-            Table("What the arms cost and where their options differ", columns, (Rows("", tuple(rows)),))
+            Table(
+                f"What the {document.noun}s cost and where their options differ",
+                columns,
+                (Rows("", tuple(rows)),),
+            )
         )
     first = next(iter(options.values()), {})
     common |= {key: first[key] for key in keys if key not in different}
@@ -55,7 +59,7 @@ def section(document: Document) -> Section | None:
         blocks.append(Details("Options they share", (Facts(tuple(common.items()), code=True),)))
     if not blocks:
         return None
-    title = "How the arms differ" if len(document.arms) > 1 else "Cost and options"
+    title = f"How the {document.noun}s differ" if len(document.arms) > 1 else "Cost and options"
     return Section("differences", title, _means(document, costs, different), _advice(document), tuple(blocks))
 
 
@@ -71,7 +75,7 @@ def _means(document: Document, costs: list[Cost], different: list[str]) -> str:
     other = [_small(cost.name) for cost in costs if not _equal(document, cost.key)]
     parts = [f"equal {listed(same, 6)}" * bool(same), f"different {listed(other, 6)}" * bool(other)]
     parts.append(f"different options: {listed(different)}" * bool(different))
-    return f"The arms have {'; '.join(part for part in parts if part) or 'the same options'}."
+    return f"The {document.noun}s have {'; '.join(part for part in parts if part) or 'the same options'}."
 
 
 def _advice(document: Document) -> str:

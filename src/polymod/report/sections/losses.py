@@ -36,11 +36,11 @@ def _means(document: Document) -> str:
         below = [f"{arm.name} {fixed(arm.gain)} nats" for arm in document.arms if arm.gain is not None]
         return f"Mean distance below the unigram entropy: {listed(below) or 'not known'}."
     if len(found.differences) == 1:
-        return f"The {found.better.name} arm has the lower loss, by {fixed(found.mean)} nats."
+        return f"The {found.better.name} {document.noun} has the lower loss, by {fixed(found.mean)} nats."
     widest, narrowest = found.extremes
     languages = several(len(found.differences), "language")
     return (
-        f"The {found.better.name} arm has the lower loss in {found.wins} of {languages}: "
+        f"The {found.better.name} {document.noun} has the lower loss in {found.wins} of {languages}: "
         f"most in {document.label(widest)} ({fixed(found.differences[widest])} nats), "
         f"least in {document.label(narrowest)} ({fixed(found.differences[narrowest])})."
     )
@@ -49,12 +49,16 @@ def _means(document: Document) -> str:
 def _advice(document: Document) -> str:
     if low := on_plateau(document):
         names = listed([arm.name for arm in low])
-        return f"Train {names} longer: within 1 nat of the unigram entropy, no arm has learnt much."
+        return (
+            f"Train {names} longer: within 1 nat of the unigram entropy, no {document.noun} has learnt much."
+        )
     least = dict.fromkeys(document.label(tag) for tag, _ in filter(None, map(worst, document.arms)))
     if not least:
-        return "Score the arms together with their unigram entropy, to see what they have learnt."
+        return (
+            f"Score the {document.noun}s together with their unigram entropy, to see what they have learnt."
+        )
     help_ = "more text, more steps or a larger share of the batches may help"
-    return f"Look first at {listed(list(least))}, where an arm gained least: {help_}."
+    return f"Look first at {listed(list(least))}, where {document.article} gained least: {help_}."
 
 
 def _key(arms: Sequence[Arm]) -> Key:

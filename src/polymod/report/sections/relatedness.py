@@ -9,12 +9,10 @@ from polymod.report.blocks import Block, Cell, Chart, Column, Details, Rows, Sec
 from polymod.report.charts.heatmap import HeatMap, blank_diagonal, draw, ramp
 from polymod.report.document import Document, Language
 from polymod.report.figures import fixed, mean, several
-from polymod.report.part import Part, finite
+from polymod.report.part import Matrix
 
 _MOST_WITH_NUMBERS = 40  # languages; more would make a table that nobody reads
 MOST_LANGUAGES = 120  # of the map; beyond that it shows families
-
-Matrix = list[list[float | None]]
 
 
 def section(document: Document) -> Section | None:
@@ -24,7 +22,7 @@ def section(document: Document) -> Section | None:
     languages = [language for language in document.languages if language.tag in tags]
     if len(languages) < 2:
         return None
-    rows = blank_diagonal(_ordered(_matrix(part, len(tags)), tags, languages))
+    rows = blank_diagonal(_ordered(part.matrix("rows", len(tags)), tags, languages))
     blocks: list[Block] = [
         Chart(draw(_map(languages, rows)), wide=True, label="heat map of relatedness"),
         Chart(ramp(_largest(rows)), "1 would be the same language; a language with itself is left out."),
@@ -35,16 +33,6 @@ def section(document: Document) -> Section | None:
         blocks.append(Details("The languages", (facts,)))
     means, advice = _means(languages, rows), _advice(languages, rows)
     return Section("relatedness", "Relatedness", means, advice, tuple(blocks))
-
-
-def _matrix(part: Part, size: int) -> Matrix:
-    rows = part.sequence("rows")
-    if len(rows) != size:
-        raise part.wrong("rows", rows, f"a list of {size} rows")
-    for row in rows:
-        if not isinstance(row, list | tuple) or len(row) != size:
-            raise part.wrong("rows", row, f"rows of {size} numbers")
-    return [[finite(value, part, "rows") for value in row] for row in rows]
 
 
 def _ordered(rows: Matrix, tags: Sequence[str], languages: Sequence[Language]) -> Matrix:

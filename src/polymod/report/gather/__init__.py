@@ -1,0 +1,1 @@
+"""Folders that polymod wrote -> one results document."""
