@@ -41,15 +41,17 @@ class Config(CommandConfig):
     )
     jobs: int = Field(1, ge=1, description="runs at a time; they share the cores")
     common: Tree = Field({}, description="options of pretrain for all runs: --common.train.steps 500")
-    runs: dict[str, Tree | None] = Field(min_length=1, description="name -> options of pretrain")
+    runs: dict[str, Any] = Field(min_length=1, description="name -> options of pretrain")
     _settings: dict[str, Setting] = PrivateAttr(default_factory=dict)
 
     @model_validator(mode="after")
     def _every_run(self, info: ValidationInfo) -> Self:
         """Misspelt keys and wrong values of every run are found before anything is read."""
+        origins = (info.context or {}).get("origins", {})
         if len({*self.seeds}) < len(self.seeds) or min(self.seeds) < 0:
-            raise UserError(f"seeds {self.seeds}: each one once, none below 0")
-        self._settings = settings(self.common, self.runs, (info.context or {}).get("origins", {}))
+            what = f"seeds {', '.join(map(str, self.seeds))}: each one once, none below 0"
+            raise UserError(what, where=origins.get("seeds", ""))
+        self._settings = settings(self.common, self.runs, origins)
         for setting in self._settings.values():
             matches = {"examples_of": setting.examples_of, "parameters_of": setting.parameters_of}
             given = {**setting.options, **matches, "data": self.data, "out": self.out}

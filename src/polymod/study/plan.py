@@ -59,7 +59,7 @@ class Cell:
     options: Options
 
 
-def settings(common: Tree, runs: Mapping[str, Tree | None], origins: Mapping[str, str]) -> dict[str, Setting]:
+def settings(common: Tree, runs: Mapping[str, Any], origins: Mapping[str, str]) -> dict[str, Setting]:
     """The entries of a plan, in its order; ``_`` in a name is shown as ``-``.
 
     Args:
@@ -75,7 +75,12 @@ def settings(common: Tree, runs: Mapping[str, Tree | None], origins: Mapping[str
         raise UserError(f"{_shown(key)} is not for common", where=places.get(key, ""), fix=fix)
     found: dict[str, Setting] = {}
     for key, given in runs.items():
-        setting = _setting(key, common, given or {}, {**places, **_at(f"runs.{key}", origins)})
+        if not isinstance(given, Mapping | None):
+            where = origins.get(f"runs.{key}", "")
+            raise UserError(
+                f"the run {key!r} is {given!r}, not its options", where=where, fix="write {arm: shared}"
+            )
+        setting = _setting(key, common, dict(given or {}), {**places, **_at(f"runs.{key}", origins)})
         found[setting.name] = setting
     for setting in found.values():
         _check_matches(setting, found)
@@ -113,8 +118,9 @@ def placed(cell: Cell) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        fix, where = error.fix, error.where or cell.setting.places[""]
-        raise UserError(f"{cell.name}: {error.what}", where=where, fix=fix) from None
+        option = error.where.removeprefix("--").replace("-", "_")
+        where = cell.setting.places.get(option, cell.setting.places[""])
+        raise UserError(f"{cell.name}: {error.what}", where=where, fix=error.fix) from None
 
 
 def language_sets(given: Sequence[str], there: Sequence[str], *, where: str = "") -> list[tuple[str, ...]]:
