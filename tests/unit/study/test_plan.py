@@ -26,8 +26,8 @@ def cells_of(config: Config) -> dict[str, Cell]:
 
 
 def test_a_run_for_every_seed_and_every_set_of_languages(tmp_path):
-    runs = "seeds: [0, 2]\nruns:\n  all: {arm: dense}\n  some: {languages: [eng, to]}\n  mono: {languages: each}\n"
-    found = cells_of(plan(tmp_path, runs))
+    body = "  all: {arm: dense}\n  some: {languages: [eng, to]}\n  mono: {languages: each}\n"
+    found = cells_of(plan(tmp_path, f"seeds: [0, 2]\nruns:\n{body}"))
     names = ["all", "some-en-to", "mono-en", "mono-de", "mono-to"]
     assert list(found) == [f"{name}-seed{seed}" for name in names for seed in (0, 2)]
     assert found["some-en-to-seed2"].tags == ("en", "to")
