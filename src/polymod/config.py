@@ -6,6 +6,7 @@ Every value remembers where it came from, so that ``--print-config`` can show it
 
 from __future__ import annotations
 
+import copy
 import difflib
 import hashlib
 import json
@@ -55,12 +56,13 @@ class CommandConfig(Config):
         return "", {}
 
 
-def _split(value: object) -> object:
+def split(value: object) -> object:
+    """``en,de`` as a list; what is no text as it is."""
     return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 # ``en,de,fr`` on the command line, a YAML list in a file.
-Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(_split)]
+Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(split)]
 
 C = TypeVar("C", bound=Config)
 K = TypeVar("K", bound=CommandConfig)
@@ -100,12 +102,25 @@ def load(
         if text is None and dotted in known and bool not in _kinds(known[dotted].annotation):
             raise UserError(f"--{key} needs a value", fix=_about(dotted, known))
         _insert(tree, dotted, "true" if text is None else text, origins)
+    return resolve(config_class, tree, origins)
+
+
+def resolve(config_class: type[K], given: Tree, places: Mapping[str, str]) -> Resolved[K]:
+    """A validated config from a tree of what was given, completed by its preset.
+
+    Args:
+        places: where each dotted key was written. Validators find them, as ``origins``, in their context.
+
+    Raises:
+        UserError: as ``load``.
+    """
+    tree, origins = copy.deepcopy(given), dict(places)
     preset_name, preset_values = config_class.preset(tree)
     for key, value in flatten(preset_values).items():
         if _insert(tree, key, value, origins, keep=True):
             origins[key] = f"preset {preset_name}"
     try:
-        return Resolved(config_class.model_validate(tree), origins)
+        return Resolved(config_class.model_validate(tree, context={"origins": origins}), origins)
     except pydantic.ValidationError as error:
         raise _rewritten(error, config_class, origins) from None
 
@@ -117,6 +132,18 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         dotted = f"{prefix}{key}"
         leaves |= flatten(value, f"{dotted}.") if isinstance(value, Mapping) else {dotted: value}
     return leaves
+
+
+def nested(leaves: Mapping[str, Any], places: Mapping[str, str]) -> Tree:
+    """The tree of dotted keys; ``places`` says where each was written.
+
+    Raises:
+        UserError: a key is a section and an option at once.
+    """
+    tree: Tree = {}
+    for key, value in leaves.items():
+        _insert(tree, key, value, places)
+    return tree
 
 
 def fingerprint(config: Config, *, without: Sequence[str] = ()) -> str:

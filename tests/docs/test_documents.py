@@ -47,16 +47,27 @@ def config_class(name: str) -> type[CommandConfig]:
     return found
 
 
+def written(page: str, name: str, folder: Path) -> Path:
+    """A config file that a page names: one of the repository, or a block that begins with ``# name``."""
+    if (ROOT / name).exists():
+        return ROOT / name
+    (body,) = [body for body in blocks(ROOT / page, "yaml") if body.startswith(f"# {name}\n")]
+    (folder / name).write_text(body)
+    return folder / name
+
+
 ALL_COMMANDS = [(identifier(path), line) for path in PAGES for line in commands(path)]
 
 
 @pytest.mark.parametrize(("page", "line"), ALL_COMMANDS)
-def test_a_command_in_a_document_is_valid(page: str, line: str) -> None:
+def test_a_command_in_a_document_is_valid(page: str, line: str, tmp_path: Path) -> None:
     name, *words = shlex.split(line, comments=True)[1:]
     assert name in COMMANDS, page
     arguments, options, _ = parse(words)
     kind = config_class(name)
-    config.load(kind, None, [*_positional(kind, arguments), *options])
+    files = [word for word in arguments if word.endswith(".yaml")]
+    file = written(page, files[0], tmp_path) if files else None
+    config.load(kind, file, [*_positional(kind, [word for word in arguments if word not in files]), *options])
 
 
 def test_there_are_commands_in_the_documents() -> None:

@@ -163,7 +163,8 @@ def test_controls_of_other_arms(data, runs, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["gaps", "RUN"], "gradients"),
+        (["gap", "RUN"], "gradients"),
+        (["gaps", "RUN"], "no setting is monolingual"),
         (["gradients"], "RUNS is missing"),
         (["gradients", "RUN", "--languages", "de"], "de"),
         (["gradients", "RUN", "--gradients.batches", "1000"], "blocks"),

@@ -1,4 +1,4 @@
-"""``polymod diagnose``: interference between languages: gradients, masks, controls."""
+"""``polymod diagnose``: interference between languages: gradients, masks, gaps, controls."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from polymod.config import CommandConfig, Names
-from polymod.diagnose.options import ControlOptions, GradientOptions, MaskOptions
+from polymod.diagnose.options import ControlOptions, GapOptions, GradientOptions, MaskOptions
 from polymod.progress import Bars, bars, stderr
 
 if TYPE_CHECKING:
@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 
 class Config(CommandConfig):
     """gradients: how far the gradients of languages agree. masks: which parts of the trunk a language needs.
-    controls: what each pack contributes. The result is OUT/WHAT.json; the same command goes on where it
+    gaps: whether languages are better off alone, from the runs of a study or single ones. controls: what each
+    pack contributes. The result is OUT/WHAT.json; the same command goes on where it
     stopped.
     """
 
     arguments = ("what", "runs")
-    what: Literal["gradients", "masks", "controls"] = Field(description="gradients, masks or controls")
-    runs: Names = Field(min_length=1, description="one or several folders that pretrain or extend wrote")
+    what: Literal["gradients", "masks", "gaps", "controls"] = Field(
+        description="gradients, masks, gaps or controls"
+    )
+    runs: Names = Field(
+        min_length=1,
+        description="one or several folders that pretrain or extend wrote; gaps: study or pretrain",
+    )
     data: Path = Field(description="folder that prepare wrote, with the runs' tokenizer")
     out: Path = Field(description="folder for the result")
     languages: Names = Field((), description="languages to diagnose; all of each run if left out")
@@ -34,11 +40,14 @@ class Config(CommandConfig):
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="where to compute, in fp32")
     gradients: GradientOptions = GradientOptions()
     masks: MaskOptions = MaskOptions()
+    gaps: GapOptions = GapOptions()
     controls: ControlOptions = ControlOptions()
 
 
 def main(config: Config) -> dict[str, Any]:
     """Diagnose every run; what is done already is read."""
+    if config.what == "gaps":
+        return _gaps(config)
     from polymod.diagnose.subject import Subject
     from polymod.diagnose.work import opened
     from polymod.files import read_json, write_json
@@ -64,6 +73,19 @@ def main(config: Config) -> dict[str, Any]:
             write_json(path, {"schema": 1, "what": config.what, "results": results})
         document: dict[str, Any] = read_json(path)
     return document
+
+
+def _gaps(config: Config) -> dict[str, Any]:
+    """Score all runs on the same text, then compare them."""
+    from polymod.languages import canonical_all
+    from polymod.study.compare import Comparison
+    from polymod.text.shards import Shards
+    from polymod.train.run import device_and_dtype
+
+    shards = Shards.open(config.data)
+    tags = Shards.open(config.data, languages=canonical_all(config.languages) or None, verify=False).tags
+    comparison = Comparison(list(map(Path, config.runs)), shards, config.gaps, config.block_tokens)
+    return comparison.made(config.out, tags, device_and_dtype(config.device, "fp32")[0], stderr())
 
 
 def _diagnosed(
@@ -108,9 +130,12 @@ def _request(config: Config, subjects: list[Subject]) -> dict[str, Any]:
 
 
 def show(document: dict[str, Any]) -> None:
-    """Tables, one for each run or checkpoint."""
-    from polymod.diagnose.tables import control_lines, gradient_lines, mask_lines
+    """Tables, one for each run or checkpoint; of gaps one for all."""
+    from polymod.diagnose.tables import control_lines, gap_lines, gradient_lines, mask_lines
 
+    if document.get("kind") == "gaps":
+        print(*gap_lines(document), sep="\n")
+        return
     lines = {"gradients": gradient_lines, "masks": mask_lines, "controls": control_lines}[document["what"]]
     for number, result in enumerate(document["results"]):
         print(*([""] * (number > 0)), *lines(result), sep="\n")

@@ -63,7 +63,7 @@ def _cut(label: str) -> list[str]:
 def _default(value: Any) -> str:
     if value is PydanticUndefined:
         return " (required)"
-    if value in ("", (), None):
+    if value in ("", (), None, {}):
         return ""
     if isinstance(value, bool):
         return f" [{str(value).lower()}]"

@@ -95,7 +95,9 @@ def _data(config: Config) -> tuple[dict[str, int], int]:
         from polymod.text.shards import Shards
 
         shards = Shards.open(config.data, languages=canonical_all(config.languages) or None, verify=False)
-        return {tag: shards.num_tokens(tag, "train") for tag in shards.tags}, shards.vocabulary.size
+        there = {tag: shards.num_tokens(tag, "train") for tag in shards.tags}
+        most = config.mixture.max_tokens
+        return {tag: min(count, most or count) for tag, count in there.items()}, shards.vocabulary.size
     tags = canonical_all(config.languages) or tuple(
         f"qaa-x-{i:05d}" for i in range(config.num_languages or 1)
     )

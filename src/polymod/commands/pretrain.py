@@ -88,7 +88,7 @@ class Config(CommandConfig):
 def main(config: Config) -> dict[str, Any]:
     """Train until ``train.steps``; resume if the run was begun before."""
     from polymod.diagnose.monitor import monitored
-    from polymod.files import require_space, sha256
+    from polymod.files import require_space
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
@@ -105,14 +105,9 @@ def main(config: Config) -> dict[str, Any]:
     device, dtype = device_and_dtype(config.train.device, config.train.precision)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
     job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture)
-    identity = {
-        "data": shards.fingerprint,
-        "tokenizer": sha256(shards.tokenizer_path),
-        "languages": list(shards.tags),
-    }
-    model = job.new_model()
+    identity, model = job.identity, job.new_model()
     if config.begin is not None:
-        identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
+        identity |= {"begun_from": begin_from(config.begin, model, shards.tokenizer_path)}
     model.to(device)
     update = build(config.update, plan_of(job, model, config.treatment, dtype))
     with opened(config.out, config, identity=identity, free=FREE):

@@ -47,6 +47,7 @@ class BatchPlan:
         micro_tokens: N of a micro-batch at most.
         alpha: exponent of the mixture.
         seed: decides order and masks.
+        most: training tokens of a language that are used, the first ones; 0: all.
     """
 
     block: int
@@ -54,6 +55,7 @@ class BatchPlan:
     micro_tokens: int
     alpha: float
     seed: int
+    most: int = 0
 
 
 class TrainLoader:
@@ -69,7 +71,8 @@ class TrainLoader:
         self, tokens: Tokens, tags: Sequence[str], masking: Masking, plan: BatchPlan, *, bos_id: int
     ) -> None:
         block, smallest = plan.block, min(plan.batch_tokens, plan.micro_tokens)
-        num_tokens = {tag: tokens.num_tokens(tag, "train") for tag in tags}
+        there = {tag: tokens.num_tokens(tag, "train") for tag in tags}
+        num_tokens = {tag: min(count, plan.most or count) for tag, count in there.items()}
         for tag, count in num_tokens.items():
             if count < block - 1:
                 what = f"language {tag!r} has {count:,} training tokens, a block needs {block - 1:,}"
@@ -107,12 +110,19 @@ class TrainLoader:
 
     def epochs(self, steps: int) -> dict[str, float]:
         """How often each language's text is seen in that many steps."""
+        seen = self.tokens_seen(steps)
+        return {tag: seen[tag] / (self.block * self.blocks[tag].per_epoch) for tag in self.mixture.tags}
+
+    @property
+    def tokens_per_batch(self) -> int:
+        """Tokens of a step; whole blocks."""
+        return self.blocks_per_batch * self.block
+
+    def tokens_seen(self, steps: int) -> dict[str, float]:
+        """Training tokens of each language in that many steps, ``<s>`` included, as the mixture has them."""
         share_L = self.mixture.quota_L / self.mixture.cycle
-        seen = steps * self.blocks_per_batch
-        return {
-            tag: float(share) * seen / self.blocks[tag].per_epoch
-            for tag, share in zip(self.mixture.tags, share_L, strict=True)
-        }
+        seen = steps * self.tokens_per_batch
+        return {tag: float(share) * seen for tag, share in zip(self.mixture.tags, share_L, strict=True)}
 
     def _blocks(self, tag: str, number_B: Ids) -> Ids:
         stream_BT = self.tokens.take(tag, "train", self.blocks[tag].starts(number_B), self.block - 1)

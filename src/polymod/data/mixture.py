@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from polymod.data.random import U64, key, mix, permute, uniform
 
 _SMALLEST_CYCLE, _LARGEST_CYCLE = 2**12, 2**20
+_APART = 0.02
 _SLOTS_OF_RAREST = 32  # aimed at, so that rounding to whole slots changes no share by more than 2 %
 
 
@@ -30,6 +31,11 @@ def shares(tokens: Mapping[str, int], alpha: float) -> dict[str, float]:
     weights = {tag: float(count) ** alpha for tag, count in tokens.items()}
     total = sum(weights.values())
     return {tag: weight / total for tag, weight in weights.items()}
+
+
+def equally_many(a: float, b: float, *, step: int) -> bool:
+    """Whether tokens of a language that two runs see count as equally many: up to 2 %, or to one batch."""
+    return abs(a - b) <= max(_APART * max(a, b), step)
 
 
 class Mixture:

@@ -7,13 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
 
-from polymod.config import Config
+from polymod.config import Config, split
 
 Unit = Literal["heads", "neurons", "layers", "norms"]
-
-
-def _split(value: object) -> object:
-    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 class GradientOptions(Config):
@@ -35,11 +31,11 @@ class GradientOptions(Config):
 class MaskOptions(Config):
     """Masks."""
 
-    units: Annotated[tuple[Unit, ...], BeforeValidator(_split)] = Field(
+    units: Annotated[tuple[Unit, ...], BeforeValidator(split)] = Field(
         ("heads", "neurons"), min_length=1, description="what gates act on: heads, neurons, layers, norms"
     )
     neurons_per_gate: int = Field(0, ge=0, description="feed-forward neurons that share a gate; 0: a 32nd")
-    sparsity: Annotated[tuple[float, ...], BeforeValidator(_split)] = Field(
+    sparsity: Annotated[tuple[float, ...], BeforeValidator(split)] = Field(
         (0.25, 0.5, 0.75), min_length=1, description="shares of closed gates, rising"
     )
     steps: int = Field(200, gt=0, description="for each sparsity")
@@ -55,6 +51,19 @@ class MaskOptions(Config):
         if not all(0 < share < 1 for share in sparsity) or list(sparsity) != sorted(set(sparsity)):
             raise ValueError("shares between 0 and 1, each larger than the one before")
         return sparsity
+
+
+class GapOptions(Config):
+    """Gaps."""
+
+    condition: Literal["same-updates", "same-examples"] = Field(
+        "same-updates",
+        description="what a language has alone and among others: as many steps, or as many of its tokens",
+    )
+    reference: str = Field(
+        "", description="setting of the monolingual runs; the first one that fits the condition if left out"
+    )
+    max_tokens: int = Field(2**17, gt=0, description="valid tokens of each language at most")
 
 
 class ControlOptions(Config):

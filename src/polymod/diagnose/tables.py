@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 FEW = 12  # languages whose matrix is shown
+_ABREAST = 3  # settings beside each other
 ENDS = 5  # pairs or languages at either end, of more
 
 
@@ -72,6 +73,29 @@ def control_lines(run: Mapping[str, Any]) -> Iterator[str]:
         yield from matrix_lines(list(languages), run["packs"], [e["through"] for e in languages.values()])
 
 
+def gap_lines(document: Mapping[str, Any]) -> Iterator[str]:
+    """Loss of each language alone, and how far it is above that among others."""
+    reference, languages = document["reference"], document["languages"]
+    yield f"{document['condition']}: loss of {reference} in nats; how far others are above it (95 % interval)"
+    names = list(document["mean"])
+    for first in range(0, len(names), _ABREAST):
+        some = names[first : first + _ABREAST]
+        yield f"{'':<10} {reference[:9]:>9} " + " ".join(f"{name[:25]:>25}" for name in some)
+        for tag in _ends(languages, lambda tag, name=some[0]: _apart(languages[tag], name)):
+            entry = languages[tag]
+            alone = _number(entry["settings"][reference]["mean"])
+            yield f"{tag:<10} {alone:>9} " + " ".join(f"{_gap(entry['gaps'].get(name)):>25}" for name in some)
+        yield f"{'mean':<10} {'':>9} " + " ".join(f"{_gap(document['mean'][name]):>25}" for name in some)
+    for name in names:
+        verdicts = [entry["gaps"][name]["verdict"] for entry in languages.values() if name in entry["gaps"]]
+        counted = ", ".join(f"{each} {verdicts.count(each)}" for each in dict.fromkeys(verdicts))
+        yield f"{name}: {counted}; all languages together: {document['mean'][name]['verdict']}"
+    if document["notes"]:
+        yield f"not past the unigram plateau: {', '.join(document['notes'])}; differences there say little"
+    for name, reason in document["left_out"].items():
+        yield f"left out, as it does not fit: {name}: {reason}"
+
+
 def matrix_lines(
     rows: Sequence[str], columns: Sequence[str], values: Sequence[Sequence[float | None]]
 ) -> Iterator[str]:
@@ -118,6 +142,17 @@ def _row(name: str, values: Sequence[float | None]) -> str:
     return f"{name:<10} " + " ".join(
         f"{_number(value):>{width}}" for value, width in zip(values, widths, strict=True)
     )
+
+
+def _apart(entry: Mapping[str, Any], name: str) -> float:
+    return entry["gaps"][name]["difference"] if name in entry["gaps"] else 0.0
+
+
+def _gap(entry: Mapping[str, Any] | None) -> str:
+    if entry is None:
+        return "-"
+    difference = _signed(entry["difference"])
+    return difference if entry["low"] is None else f"{difference} [{entry['low']:+.3f}, {entry['high']:+.3f}]"
 
 
 def _above(entry: Mapping[str, Any] | None) -> str:

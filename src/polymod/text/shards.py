@@ -72,6 +72,10 @@ class Shards:
             shards._verify()
         return shards
 
+    def of(self, tags: Sequence[str]) -> Shards:
+        """Some of these languages."""
+        return Shards(self.folder, self._document, tags)
+
     @property
     def tags(self) -> tuple[str, ...]:
         """Languages, in the order asked for."""

@@ -111,6 +111,9 @@ class MixtureOptions(Config):
     alpha: float = Field(
         0.7, ge=0, le=1, description="share ~ tokens ** alpha; 1 as in the data, 0 all equal"
     )
+    max_tokens: int = Field(
+        0, ge=0, description="training tokens of each language at most, the first ones; 0: all"
+    )
 
 
 _TINY = {

@@ -13,6 +13,7 @@ from rich.console import Console
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
 from polymod.errors import UserError
+from polymod.files import sha256
 from polymod.model.config import ModelConfig
 from polymod.model.heads import MaskedLM, initialise
 from polymod.text.shards import Shards
@@ -45,10 +46,17 @@ class Pretraining:
         self.shards, self.config, self.train = shards, model, train
         v = shards.vocabulary
         self.masking = Masking(v.mask_id, v.special, v.size, train.mask_probability)
-        self.plan = BatchPlan(
-            train.block_tokens, train.batch_tokens, train.micro_tokens, mixture.alpha, train.seed
-        )
+        self.plan = batch_plan(train, mixture)
         self.loader = TrainLoader(shards, shards.tags, self.masking, self.plan, bos_id=v.bos_id)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a run is a run of, beside its config."""
+        return {
+            "data": self.shards.fingerprint,
+            "tokenizer": sha256(self.shards.tokenizer_path),
+            "languages": list(self.shards.tags),
+        }
 
     def new_model(self) -> MaskedLM:
         """The model at step 0."""
@@ -80,6 +88,12 @@ class Pretraining:
             total += counts * (float(quota[tag]) / max(1, counts.sum()))
         scale = 1e6 / max(total.sum(), 1e-9)  # add-one smoothing of a million tokens
         return torch.from_numpy(total * scale)
+
+
+def batch_plan(train: TrainOptions, mixture: MixtureOptions) -> BatchPlan:
+    """Sizes and order of the training data that these options ask for."""
+    sizes = (train.block_tokens, train.batch_tokens, train.micro_tokens)
+    return BatchPlan(*sizes, mixture.alpha, train.seed, mixture.max_tokens)
 
 
 def saving(run: Path, train: TrainOptions, *, facts: Mapping[str, Any], console: Console) -> Job:

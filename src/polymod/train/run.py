@@ -40,20 +40,25 @@ def opened(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequ
         remove_temporary(run)
         remove_temporary(run / "checkpoints")
         if (run / RECORD).exists():
-            _insist(run, config, wanted, free)
+            insist(run, config, identity=identity, free=free)
         else:
             write_json(run / RECORD, {"schema": 1, **wanted, "versions": versions()})
         yield
 
 
-def _insist(run: Path, config: Config, wanted: Mapping[str, Any], free: Sequence[str]) -> None:
+def insist(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequence[str]) -> None:
+    """A run that was begun must have been asked for the same; the arguments are those of ``opened``.
+
+    Raises:
+        UserError: it belongs to another config or data (the message shows the difference).
+    """
     before = read_json(run / RECORD)
     if source := before.get("identity", {}).get("source"):
         what = f"the folder holds a model made from {source}, which has no optimiser state to go on from"
         raise UserError(what, where=str(run), fix="give another --out; score, extend and export work on it")
     lines = [
-        *difference(_completed(before.get("config", {}), type(config)), wanted["config"]),
-        *difference(before.get("identity", {}), wanted["identity"]),
+        *difference(_completed(before.get("config", {}), type(config)), config.model_dump(mode="json")),
+        *difference(before.get("identity", {}), dict(identity)),
     ]
     changed = [line for line in lines if not any(line.startswith(f"{key}:") for key in free)]
     if changed:

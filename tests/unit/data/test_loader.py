@@ -129,3 +129,23 @@ def test_prefetch_ends_its_thread_when_left_early():
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert threading.active_count() == before
+
+
+def test_tokens_seen_are_those_of_the_batches():
+    some, seen = loader(), dict.fromkeys(SIZES, 0)
+    steps = 2 * some.mixture.cycle // some.blocks_per_batch
+    language_B, _ = some.mixture.at(np.arange(steps * some.blocks_per_batch))
+    for index, tag in enumerate(some.mixture.tags):
+        seen[tag] = 16 * int((language_B == index).sum())
+    assert some.tokens_seen(steps) == pytest.approx(seen)
+    assert sum(seen.values()) == steps * some.tokens_per_batch
+
+
+def test_a_cap_cuts_large_languages_to_their_first_tokens():
+    plan = BatchPlan(16, 128, 64, 1.0, 0, most=500)
+    capped = TrainLoader(MemoryTokens(SIZES), list(SIZES), MASKING, plan, bos_id=0)
+    share = dict(zip(capped.mixture.tags, capped.mixture.quota_L / capped.mixture.cycle, strict=True))
+    assert share == pytest.approx({"de": 500 / 1300, "en": 500 / 1300, "yo": 300 / 1300}, rel=1e-2)
+    starts = capped.blocks["en"].starts(np.arange(200))
+    assert starts.max() + 15 <= 500
+    assert capped.blocks["yo"].per_epoch == loader().blocks["yo"].per_epoch
