@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pydantic import Field
 
 from polymod.config import CommandConfig
-from polymod.progress import stderr
+from polymod.progress import bars, stderr
 
 ARMS = ("modular", "shared")
 GROWN = "grown"  # the modular arm with one language more
@@ -28,7 +29,7 @@ class Config(CommandConfig):
     seed: int = Field(0, ge=0, description="decides the world and the training")
     sentences: int = Field(20_000, ge=1000, description="sentences of each language")
     vocab_size: int = Field(4000, ge=300, description="rows of the vocabulary")
-    steps: int = Field(850, gt=0, description="optimiser steps of each arm")
+    steps: int = Field(950, gt=0, description="optimiser steps of each arm")
     examples: int = Field(1500, gt=0, description="examples to learn each task from")
 
 
@@ -49,6 +50,7 @@ def main(config: Config) -> dict[str, Any]:
     facts = _world(config)
     cast = _cast(facts["languages"])
     data = _prepare(config, cast)
+    _arms_at_once(config)
     arms = {arm: _arm(config, arm) for arm in ARMS}
     added = _added(config, cast)
     tasks = {task: _task(config, cast, task) for task in EPOCHS}
@@ -110,19 +112,31 @@ def _prepare(config: Config, cast: Cast) -> dict[str, Any]:
     return prepare.main(prepare.Config(text=text, out=out, vocab_size=size, languages=cast.known))
 
 
-def _arm(config: Config, arm: str) -> dict[str, Any]:
-    from polymod.commands import pretrain, score
-    from polymod.config import load
-    from polymod.model.config import ModelConfig
-    from polymod.model.flops import flops_per_token, parameters
-    from polymod.report.curves import curves
-    from polymod.train.run import found
+def _arms_at_once(config: Config) -> None:
+    """Train the arms in processes of their own: models this small leave cores idle. What one of them could
+    not do is done, or told, by ``_arm``.
+    """
+    from polymod.study.results import finished
+    from polymod.study.runner import Task, run_all
+    from polymod.study.work import words
 
-    stderr().print(f"the {arm} arm", markup=False)
-    run, every = config.out / "runs" / arm, max(1, config.steps // 5)
-    options = {
+    tasks = []
+    for arm in ARMS:
+        folder, log = (config.out / "runs" / name for name in (arm, f"{arm}.log"))
+        if not finished(folder, config.steps):
+            typed = ("pretrain", *words(_arm_options(config, arm)))
+            tasks.append(Task(arm, typed, folder, log, config.steps))
+    if tasks:
+        stderr().print(f"the arms {' and '.join(ARMS)}", markup=False)
+        with bars("steps", stderr()) as group:
+            run_all(tasks, min(len(tasks), os.cpu_count() or 1), group)
+
+
+def _arm_options(config: Config, arm: str) -> dict[str, Any]:
+    every = max(1, config.steps // 5)
+    return {
         "data": config.out / "data",
-        "out": run,
+        "out": config.out / "runs" / arm,
         "arm": arm,
         "model.preset": "modern-tiny",
         "train.steps": config.steps,
@@ -131,7 +145,19 @@ def _arm(config: Config, arm: str) -> dict[str, Any]:
         "train.score-every": every,
         "train.score-tokens": 2048,
     }
-    resolved = load(pretrain.Config, None, _words(options))
+
+
+def _arm(config: Config, arm: str) -> dict[str, Any]:
+    """A trained arm: what it costs, its losses, its learning curves."""
+    from polymod.commands import pretrain, score
+    from polymod.config import load
+    from polymod.model.config import ModelConfig
+    from polymod.model.flops import flops_per_token, parameters
+    from polymod.report.curves import curves
+    from polymod.train.run import found
+
+    run = config.out / "runs" / arm
+    resolved = load(pretrain.Config, None, _words(_arm_options(config, arm)))
     done = pretrain.main(resolved.value)
     scores = score.main(score.Config(run=run, data=config.out / "data", max_tokens=2**14))
     model: ModelConfig = found(run)[0].config
