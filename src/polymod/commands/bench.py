@@ -59,8 +59,9 @@ def show(document: dict[str, Any]) -> None:
             loss, gradient = case["loss_difference"], case["gradient_difference"]
             proof = f"  loss differs by {loss:.0e}, gradients by {gradient:.0e}"
         if "vector_difference" in case:
-            over = case["ratio_over_sorted"]["median"]
-            proof = f"  {over:.2f} over sorted; vectors differ by {case['vector_difference']:.0e}"
+            over, whole = (case[f"ratio_over_{name}"]["median"] for name in ("sorted", "whole"))
+            proof = f"  {over:.2f} over sorted, {whole:.2f} over a batch for each language"
+            proof += f"; vectors differ by {case['vector_difference']:.0e}"
         if "trunks" in case:
             held = f"{case['trunks']} trunks more in memory ({case['bytes'] / 1e6:,.0f} MB)"
             proof = f"  {case['languages']} languages, {held}"
