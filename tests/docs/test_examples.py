@@ -22,6 +22,7 @@ SMALLER = {
     "plan": ["--flops", "1e9"],
     "extend": ["--train.steps", "2"],
     "finetune": ["--train.epochs", "1"],
+    "diagnose": ["--gradients.batches", "3", "--gradients.batch-tokens", "256"],
     "transfer": ["--resamples", "100"],
     "retrieve": ["--resamples", "100"],
 }
