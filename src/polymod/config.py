@@ -64,6 +64,9 @@ def split(value: object) -> object:
 # ``en,de,fr`` on the command line, a YAML list in a file.
 Names = Annotated[tuple[str, ...], pydantic.BeforeValidator(split)]
 
+# Written into records: right wherever the next command is started.
+LastingPath = Annotated[Path, pydantic.AfterValidator(Path.absolute)]
+
 C = TypeVar("C", bound=Config)
 K = TypeVar("K", bound=CommandConfig)
 
@@ -232,6 +235,8 @@ def _rewritten(
         return type(cause)(cause.what, where=cause.where or where, fix=cause.fix)
     if key not in known:  # a rule over several options
         return UserError(message, where=where)
+    if key in config_class.arguments and where == f"--{option}":  # it was written without its name
+        where, option = "", key.upper()
     given = "" if where == f"--{option}" else f"{option} "
     what = f"{given}{repr(first['input'])[:80]}: {message[0].lower()}{message[1:]}"
     return UserError(what, where=where, fix=_about(key, known))

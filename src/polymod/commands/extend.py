@@ -117,6 +117,8 @@ def _tell(addition: Addition, surveys: dict[str, Survey], console: Console) -> N
             console.print(f"  beside {other}: {_fertility(fertility)}", markup=False)
         if not survey.others:
             console.print("  the run's data are not there, so there is nothing to compare it with")
+        for warning in survey.warnings:
+            console.print(f"warning: {tag}: {warning}", markup=False)
         advice = survey.advice
         if advice.vocab == vocab:
             console.print(f"{tag}: --vocab {vocab} is right: {advice.why}", markup=False)
@@ -146,6 +148,9 @@ def show(document: dict[str, Any]) -> None:
         losses = f"{entry['start']:9.3f} {entry['loss']:9.3f} {without:>9} {entry['unigram_entropy']:9.3f}"
         cost = f"{entry['tokens']:>9,} {entry['epochs']:9.1f} {entry['seconds']:9.0f}"
         print(f"{tag:<12} {vocabulary:<18} {losses} {cost}")
+    for tag, entry in document["languages"].items():
+        if entry["loss"] > entry["unigram_entropy"]:
+            print(f"{tag} is worse than the frequencies of its tokens: give it more --train.steps or text")
     old = document["old_languages"]
     print(f"{document['run']}: {len(old)} old languages, every tensor and output bit-equal: {', '.join(old)}")
     print("nats per predicted token; no module: the same model and text without the new pack")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from polymod.config import CommandConfig, Names
+from polymod.config import CommandConfig, LastingPath, Names
 from polymod.progress import bars, stderr
 from polymod.tasks.options import FinetuneOptions
 
@@ -24,7 +24,7 @@ class Config(CommandConfig):
     """
 
     arguments = ("run",)
-    run: Path = Field(description="folder that pretrain, extend or import wrote")
+    run: LastingPath = Field(description="folder that pretrain, extend or import wrote")
     task: str = Field(description="nli, ner, pos or qa")
     data: Path = Field(description="folder with files <split>.<language>.<ending> of the task")
     source: Names = Field(min_length=1, description="language to learn it in, or several")

@@ -87,6 +87,9 @@ def _export(config: Config) -> dict[str, Any]:
     tag = resolve(config.names[0], saved.config.languages)
     origin = {"run": str(config.run), **origins(config.run).get(tag, {})}
     tokenizer = Tokenizers(config.run).path(tag).read_bytes()
+    if config.file.exists():
+        fix = "give another --file or remove it"
+        raise UserError("the file exists; nothing was written", where=str(config.file), fix=fix)
     header = write_pack(config.file, load_model(saved), tag, tokenizer=tokenizer, origin=origin)
     size = config.file.stat().st_size
     document = {"language": tag, "file": str(config.file), "bytes": size, "sha256": sha256(config.file)}

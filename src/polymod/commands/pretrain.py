@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from polymod.config import CommandConfig, Names, Tree
+from polymod.config import CommandConfig, LastingPath, Names, Tree
 from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
 from polymod.progress import bars, stderr
@@ -46,7 +46,7 @@ class Config(CommandConfig):
     and the options of training together; each of them can be set on its own besides.
     """
 
-    data: Path = Field(description="folder that prepare wrote")
+    data: LastingPath = Field(description="folder that prepare wrote")
     out: Path = Field(description="run folder")
     arm: Arm = Field("modular", description="a pack per language, one pack for all, or no pack")
     languages: Names = Field((), description="languages to train on; all of the data if left out")

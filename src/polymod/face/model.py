@@ -89,8 +89,12 @@ class Model:
         return self._source.encoder.embeddings.tokens.weight.device
 
     def to(self, device: str | torch.device) -> Model:
-        """Move the model to a device; returns the model."""
-        self._source.model.to(device)
+        """Move the model to a device; returns the model.
+
+        Raises:
+            UserError: there is no such device.
+        """
+        self._source.model.to(device_and_dtype(str(device), "fp32")[0])
         return self
 
     def __repr__(self) -> str:

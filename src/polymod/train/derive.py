@@ -103,7 +103,7 @@ class Derived:
         languages = {"languages": list(model.config.languages)}
         source = {"source": str(self.run)}  # there is no optimiser state to go on from
         identity = {**self.record["identity"], **languages, **self._made, **source}
-        config = {**self.record["config"], "run": str(self.run)}
+        config = {**self.record["config"], "run": str(self.run.absolute())}
         with new_folder(self.out) as folder:
             if (self.run / TOKENIZER).is_file():
                 (folder / TOKENIZER).write_bytes((self.run / TOKENIZER).read_bytes())

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from polymod.config import CommandConfig, Names, Tree
+from polymod.config import CommandConfig, LastingPath, Names, Tree
 from polymod.files import read_json
 from polymod.train.config import TrainOptions
 
@@ -26,7 +26,7 @@ class ExtendOptions(CommandConfig):
     """
 
     arguments = ("run",)
-    run: Path = Field(description="run to extend; it is only read")
+    run: LastingPath = Field(description="run to extend; it is only read")
     language: Names = Field(min_length=1, description="languages to add, one after the other")
     text: Path = Field(description="file of the one language, or folder as prepare takes it")
     out: Path = Field(description="run folder to write")

@@ -108,9 +108,16 @@ def versions() -> dict[str, str]:
 
 
 def device_and_dtype(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
-    """Where to compute and in what: ``auto`` is CUDA with bf16 where there is one, else the CPU with fp32."""
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("no CUDA device here", fix="give --train.device cpu")
+    """Where to compute and in what: ``auto`` is CUDA with bf16 where there is one, else the CPU with fp32.
+
+    Raises:
+        UserError: there is no such device.
+    """
+    kind, _, number = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and not number.isdigit()):
+        raise UserError(f"no device is called {device!r}", fix="choose auto, cpu or cuda")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise UserError(f"no device {device} here", fix="choose the device cpu")
     name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     half = precision == "bf16" or (precision == "auto" and name == "cuda")
     return torch.device(name), torch.bfloat16 if half else torch.float32

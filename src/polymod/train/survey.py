@@ -16,9 +16,11 @@ from polymod.files import read_json, sha256
 from polymod.model.config import ModelConfig
 from polymod.text.enlarge import can_extend, extended_tokenizer, new_tokenizer
 from polymod.text.fertility import MODES, Advice, Fertility, Mode, advise, measure, of_entry
+from polymod.text.findings import about_scripts
 from polymod.text.inventory import Corpus
 from polymod.text.relatives import Relatives, relatives, with_letters
 from polymod.text.sample import first_documents
+from polymod.text.scripts import Characters
 from polymod.text.shards import DATA, Shards, read_data
 from polymod.text.tokenizer import TOKENIZER, load_tokenizer
 from polymod.train.run import RECORD
@@ -38,6 +40,7 @@ class Survey:
         relatives: None if nobody asked for them.
         tokenizer: of the language's own, if it gets one.
         chosen: fertility of the tokenizer that it gets.
+        warnings: what is strange about the text.
     """
 
     tag: str
@@ -47,6 +50,7 @@ class Survey:
     relatives: Relatives | None
     tokenizer: Tokenizer | None
     chosen: Fertility
+    warnings: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As it is kept and shown; without the tokenizer."""
@@ -55,6 +59,7 @@ class Survey:
             "others": {tag: asdict(other) for tag, other in self.others.items()},
             "chosen_fertility": asdict(self.chosen),
             "advice": asdict(self.advice),
+            "warnings": list(self.warnings),
             "relatives": asdict(self.relatives) if self.relatives else None,
         }
 
@@ -112,7 +117,11 @@ class Surveyor:
             what = f"language {corpus.tag!r} has about {tokens:,} training tokens, a block needs {smallest:,}"
             raise UserError(what, fix="give more text, or lower --train.block-tokens")
         advice = advise(fertility, self.fertilities, self.possible)
-        return Survey(corpus.tag, fertility, self.fertilities, advice, found, tokenizer, chosen)
+        characters = Characters()
+        characters.add(judged)
+        strange = about_scripts(corpus.tag, characters.scripts())
+        warnings = tuple(f"{each.message}; {each.fix}" for each in strange)
+        return Survey(corpus.tag, fertility, self.fertilities, advice, found, tokenizer, chosen, warnings)
 
     def _tokenizer(self, documents: Sequence[str], vocab: Mode, rows: int | None) -> Tokenizer:
         if vocab == "new":
@@ -122,7 +131,9 @@ class Surveyor:
     def _counts(self) -> dict[str, NDArray[np.int64]]:
         """Token counts of the run's languages in their training text."""
         if not self._folders:
-            what = "the data that the run was trained on are gone, so its languages cannot be compared"
+            tried = ", ".join(map(str, _data_folders(self.run))) or "nowhere"
+            what = "the data that the run was trained on are gone, so its languages cannot be compared; "
+            what += f"looked for in {tried}"
             fix = "give --data with a folder that prepare made with the run's tokenizer, or name --init-from"
             raise UserError(what, where=str(self.run), fix=fix)
         return {
