@@ -7,23 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationInfo, model_validator
 
-from polymod.commands import pretrain
 from polymod.config import CommandConfig, Names, Tree, nested, resolve, split
 from polymod.errors import Failure, UserError
 from polymod.progress import stderr
 from polymod.study.plan import Cell, Options, Setting, cells, placed, settings
 
 if TYPE_CHECKING:
+    from polymod.commands import pretrain
     from polymod.train.pretraining import Pretraining
-
-
-class RunOptions(pretrain.Config):
-    """A run of a plan: what ``pretrain`` takes, and what it is matched to."""
-
-    examples_of: str = Field("", description="steps so that each language sees its tokens of this run")
-    parameters_of: str = Field(
-        "", description="bottleneck so that there are as many parameters as in this run"
-    )
 
 
 class Config(CommandConfig):
@@ -55,7 +46,7 @@ class Config(CommandConfig):
         for setting in self._settings.values():
             matches = {"examples_of": setting.examples_of, "parameters_of": setting.parameters_of}
             given = {**setting.options, **matches, "data": self.data, "out": self.out}
-            resolve(RunOptions, nested(given, setting.places), setting.places)
+            resolve(run_options(), nested(given, setting.places), setting.places)
         return self
 
     @property
@@ -64,8 +55,24 @@ class Config(CommandConfig):
         return self._settings
 
 
+def run_options() -> type[CommandConfig]:
+    """Options of a run of a plan. Made when a plan is read, so that ``--help`` need not know them."""
+    from polymod.commands import pretrain
+
+    class RunOptions(pretrain.Config):
+        """A run of a plan: what ``pretrain`` takes, and what it is matched to."""
+
+        examples_of: str = Field("", description="steps so that each language sees its tokens of this run")
+        parameters_of: str = Field(
+            "", description="bottleneck so that there are as many parameters as in this run"
+        )
+
+    return RunOptions
+
+
 def main(config: Config) -> dict[str, Any]:
     """Check the whole plan, make every run that is not finished, then read them all."""
+    from polymod.commands import pretrain
     from polymod.languages import canonical_all
     from polymod.study.match import Matcher
     from polymod.study.work import Study
