@@ -286,7 +286,7 @@ def test_a_setting_on_the_plateau_has_no_verdict_anywhere() -> None:
     """Even where an older document gives one."""
     found = document(gaps=[gaps(TAGS) | {"notes": {"bilingual": "not past the unigram plateau"}}])
     first, second = finding(found).split("; ")
-    assert first == "Bilingual beside mono: no verdict yet, bilingual is on the unigram plateau"
+    assert first == "The gap of bilingual beside mono: no verdict yet, bilingual is on the unigram plateau"
     assert "interference in 2" in second
     assert [tile.note for tile in tiles(found) if "Gap" in tile.label] == ["nats, multilingual beside mono"]
     (compared,) = comparisons(found)
@@ -298,8 +298,8 @@ def test_a_reference_on_the_plateau_leaves_no_verdict_at_all() -> None:
     part = gaps(TAGS) | {"notes": {"mono": note, "bilingual": note}}
     found = document(gaps=[part])
     assert finding(found) == (
-        "Bilingual beside mono: no verdict yet, mono and bilingual are on the unigram plateau; "
-        "multilingual beside mono: no verdict yet, mono is on the unigram plateau."
+        "The gap of bilingual beside mono: no verdict yet, mono and bilingual are on the unigram plateau; "
+        "the gap of multilingual beside mono: no verdict yet, mono is on the unigram plateau."
     )
     assert not [tile for tile in tiles(found) if "Gap" in tile.label]
     bars = [each["class"] for each in page(gaps=[part]).all("rect") if "bar" in (each.get("class") or "")]

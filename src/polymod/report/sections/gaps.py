@@ -41,7 +41,8 @@ def said(each: Gaps, name: str) -> str:
     """``the loss of multi beside mono: +0.12 nats on average (0.05 to 0.19), interference in 4 of 6``."""
     if early := each.early(name):
         are = "is" if len(early) == 1 else "are"
-        return f"{name} beside {each.reference}: no verdict yet, {listed(early)} {are} on the unigram plateau"
+        said_ = f"the gap of {name} beside {each.reference}: no verdict yet"
+        return f"{said_}, {listed(early)} {are} on the unigram plateau"
     gap = each.means.get(name)
     average = ""
     if gap is not None and gap.difference is not None:
