@@ -131,10 +131,18 @@ def _below(gain: float, unit: str = "") -> str:
 
 
 def _left_out(document: Document) -> str:
-    """Which languages the means are without, and why."""
+    """Which languages the means are without, and why; or that they are over different ones."""
+    arms = scored(document)
+    if len({frozenset(arm.scored) for arm in arms}) > 1:
+        return (
+            f"no language has a loss in every {document.noun}, so each mean is over the {document.noun}'s own"
+        )
     scored_tags = {tag for arm in document.arms for tag in arm.scored}
-    given = {tag for arm in document.arms for tag in arm.scores}
-    labels = [each.label for each in document.languages if each.tag in given - scored_tags]
-    if not labels:
-        return ""
-    return f"the means leave out {listed(labels)}, where {document.article} has no finite loss"
+    odd, missing = [], []
+    for tag, label in ((each.tag, each.label) for each in document.languages):
+        has = [arm.scores[tag].loss is not None for arm in document.arms if tag in arm.scores]
+        if has and tag not in scored_tags:
+            (missing if all(has) else odd).append(label)
+    said = [f"{listed(missing)}, which not every {document.noun} has"] if missing else []
+    said += [f"{listed(odd)}, where {document.article} has no finite loss"] if odd else []
+    return f"the means leave out {', and '.join(said)}" if said else ""
