@@ -157,3 +157,9 @@ def test_the_hooks_call_make() -> None:
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
     assert {"make check", "make test"} <= {hook["entry"] for hook in hooks}
     assert (ROOT / ".ci" / "run").read_text().count("make ") == 2
+
+
+@pytest.mark.parametrize("path", PAGES, ids=identifier)
+def test_nothing_stands_right_before_a_heading(path: Path) -> None:
+    text = FENCE.sub("", path.read_text(encoding="utf-8"))
+    assert re.findall(r"^(.+)\n#+ .+$", text, re.MULTILINE) == []

@@ -14,10 +14,10 @@ from _pages import Page
 from polymod.errors import UserError
 from polymod.report.ablations import OTHERS, ablations
 from polymod.report.agreements import agreements, newest
-from polymod.report.blocks import Section
+from polymod.report.blocks import Section, Table
 from polymod.report.contributions import contributions
 from polymod.report.document import Document, read
-from polymod.report.finding import finding
+from polymod.report.finding import finding, tiles
 from polymod.report.page import render
 from polymod.report.sections import (
     controls as controls_section,
@@ -36,6 +36,7 @@ from polymod.report.sections import (
 from polymod.report.sections import (
     masks as masks_section,
 )
+from polymod.report.settings import ON_PLATEAU, comparisons
 
 TAGS = ("qaa", "qab", "qba", "qbb")
 HEAD = {"schema": 1, "kind": "report", "title": "t"}
@@ -279,6 +280,33 @@ def test_notes_come_before_any_reading_of_the_gaps() -> None:
     part = gaps(TAGS) | {"notes": {"bilingual": "not past the unigram plateau"}}
     assert made(gaps_section.section, gaps=[part]).advice.startswith("Train longer")
     assert "bilingual: not past the unigram plateau." in page(gaps=[part]).text
+
+
+def test_a_setting_on_the_plateau_has_no_verdict_anywhere() -> None:
+    """Even where an older document gives one."""
+    found = document(gaps=[gaps(TAGS) | {"notes": {"bilingual": "not past the unigram plateau"}}])
+    first, second = finding(found).split("; ")
+    assert first == "The gap of bilingual beside mono: no verdict yet, bilingual is on the unigram plateau"
+    assert "interference in 2" in second
+    assert [tile.note for tile in tiles(found) if "Gap" in tile.label] == ["nats, multilingual beside mono"]
+    (compared,) = comparisons(found)
+    assert {each["bilingual"].verdict for each in (*compared.gaps.values(), compared.means)} == {ON_PLATEAU}
+
+
+def test_a_reference_on_the_plateau_leaves_no_verdict_at_all() -> None:
+    note = "not past the unigram plateau"
+    part = gaps(TAGS) | {"notes": {"mono": note, "bilingual": note}}
+    found = document(gaps=[part])
+    assert finding(found) == (
+        "The gap of bilingual beside mono: no verdict yet, mono and bilingual are on the unigram plateau; "
+        "the gap of multilingual beside mono: no verdict yet, mono is on the unigram plateau."
+    )
+    assert not [tile for tile in tiles(found) if "Gap" in tile.label]
+    bars = [each["class"] for each in page(gaps=[part]).all("rect") if "bar" in (each.get("class") or "")]
+    assert set(bars) == {"bar unsure", "bar negative unsure"}
+    tables = [block for block in made(gaps_section.section, gaps=[part]).blocks if isinstance(block, Table)]
+    rows = [row for table in tables for group in table.groups for row in (*group.rows, table.foot)]
+    assert {row[-1].text for row in rows} == {ON_PLATEAU}
 
 
 def test_settings_that_do_not_fit_are_named() -> None:

@@ -220,6 +220,55 @@ def test_runs_named_as_a_demos_arms_keep_both(tmp_path: Path) -> None:
     assert list(found["arms"]) == ["modular", "demo/modular", "shared"]
 
 
+def study(folder: Path, *names: str, **failed: str) -> Path:
+    """A study with these finished runs."""
+    for name in names:
+        run(folder / "runs" / name)
+    entries = {name: {"setting": name, "seed": 0} for name in names}
+    write_json(folder / "study.json", {"schema": 1, "kind": "study", "runs": entries, "failed": failed})
+    write_json(folder / "plan.json", {"schema": 1, "data": "data", "runs": {}})
+    return folder
+
+
+def test_a_study_is_its_finished_runs(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s", "modular", "shared", mono="out of memory")
+    run(folder / "runs" / "mono", steps=10)
+    found = gather([folder, folder / "runs" / "shared"])
+    assert (list(found["arms"]), found["title"]) == (["modular", "shared"], "2 runs")
+    assert found["notes"] == ["Runs of s that failed are not here: mono."]
+    write_json(folder / "gaps.json", gaps(TAGS))
+    assert gather([folder])["title"] == "2 runs and 1 comparison"
+
+
+def test_a_study_of_many_runs_is_refused_with_what_to_give(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s", *(f"r{number}" for number in range(13)))
+    with pytest.raises(UserError, match="a study of 13 runs") as error:
+        gather([folder])
+    assert error.value.fix == f"give some of {folder}/runs/*"
+    with pytest.raises(UserError, match="no run of the study is finished"):
+        gather([study(tmp_path / "none")])
+
+
+def test_a_study_that_is_not_finished_is_refused_with_what_goes_on(tmp_path: Path) -> None:
+    folder = study(tmp_path / "s", "modular")
+    (folder / "study.json").unlink()
+    with pytest.raises(UserError, match="the study is not finished") as error:
+        gather([folder])
+    assert "polymod study command again" in error.value.fix
+    assert f"give {folder}/runs/*" in error.value.fix
+
+
+@pytest.mark.parametrize("what", ["gradients", "masks", "controls", "gaps"])
+def test_a_diagnosis_that_is_not_finished_is_refused_with_what_goes_on(tmp_path: Path, what: str) -> None:
+    (tmp_path / "d" / what).mkdir(parents=True)
+    write_json(tmp_path / "d" / what / "request.json", {"config": {}})
+    with pytest.raises(UserError, match=f"diagnose {what} is not finished here") as error:
+        gather([tmp_path / "d"])
+    assert f"polymod diagnose {what} ... --out {tmp_path / 'd'}" in error.value.fix
+    write_json(tmp_path / "d" / "controls.json", {"schema": 1, "results": [controls(TAGS, run="a")]})
+    assert gather([tmp_path / "d"])["title"] == "1 diagnosis"
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [

@@ -185,6 +185,43 @@ def test_several_languages_are_added_in_one_table() -> None:
     assert [f"How {tag} was added" in text for tag in languages] == [True] * 4
 
 
+def test_the_head_names_the_worst_of_several_added_languages() -> None:
+    document = small()
+    languages = document["added"]["languages"]
+    for tag, loss in (("zza", 3.0), ("zzb", 5.4), ("zzc", 4.0)):
+        languages[tag] = languages["qac"] | {"loss": loss, "unigram_entropy": 5.0}
+    said = finding(read(document))
+    assert "zza comes to 3.00 nats (2.00 below its unigram entropy)" in said
+    assert "at worst zzb comes to 5.40 nats (0.40 above its unigram entropy); 1 further language" in said
+    (tile,) = (each for each in tiles(read(document)) if each.label.startswith("Added"))
+    assert tile.note == "nats; 1.20 below the unigram entropy on average; zzb 0.40 above"
+    for tag in ("zza", "zzc"):
+        del languages[tag]
+    assert "; zzb comes to 5.40 nats (0.40 above" in finding(read(document))
+
+
+@pytest.mark.parametrize(
+    ("source", "none", "said"),
+    [
+        (0.123, 0.021, "+2.1 against no module"),
+        (0.021, 0.123, "+2.1 against the source's module"),
+        (0.123, -0.021, "\N{MINUS SIGN}2.1 against no module"),
+        (None, 0.05, "+5.0 against no module"),
+        (0.05, None, "+5.0 against the source's module"),
+        (None, None, ""),
+    ],
+)
+def test_the_head_judges_a_task_by_the_harder_control(
+    source: float | None, none: float | None, said: str
+) -> None:
+    document = small()
+    del document["transfer"]["nli"], document["arms"], document["added"]
+    tables = document["transfer"]["ner"]["differences"]
+    for control, difference in (("source", source), ("none", none)):
+        tables[f"target-{control}"]["macro"]["difference"] = difference
+    assert finding(read(document)).endswith(f"elsewhere{said and f' ({said})'}.")
+
+
 def test_losses_that_are_not_there_are_dashes() -> None:
     document = small()
     document["added"]["languages"]["qac"] |= {"loss": None, "no_module": float("nan")}

@@ -245,7 +245,14 @@ FINDINGS = [
         {"modular": (2.0, 3.0, 2.0), "shared": (2.5, 3.7)},
         """The modular arm is better than the shared arm by 0.60 nats on average, in 2 of 2 languages; modular
         is on average 2.50 nats below the unigram entropy (2.00 in its worst language, qab) and shared 1.90
-        below (1.30 in qab); the means leave out qac, where an arm has no finite loss.""",
+        below (1.30 in qab); the means leave out qac, which not every arm has.""",
+    ),
+    (
+        {"modular": (2.0, 3.0, math.nan, 2.0), "shared": (2.5, 3.7, 2.0)},
+        """The modular arm is better than the shared arm by 0.60 nats on average, in 2 of 2 languages; modular
+        is on average 2.50 nats below the unigram entropy (2.00 in its worst language, qab) and shared 1.90
+        below (1.30 in qab); the means leave out qad, which not every arm has, and qac, where an arm has no
+        finite loss.""",
     ),
     (
         {"a": (2.0, 2.0), "b": (2.001, 2.001)},
@@ -253,6 +260,15 @@ FINDINGS = [
         below the unigram entropy (3.00 in its worst language, qaa) and b 3.00 below (3.00 in qaa).""",
     ),
 ]
+
+
+def test_arms_that_share_no_language_have_means_over_their_own() -> None:
+    document = with_losses({"a": (2.0,), "b": (3.0,)})
+    languages = document["arms"]["b"]["valid"]["languages"]
+    languages["qab"] = languages.pop("qaa")
+    said = """A is on average 3.00 nats below the unigram entropy and b 2.00 below; no language has a loss in
+    every arm, so each mean is over the arm's own."""
+    assert finding(read(document)).endswith(" ".join(said.split())[1:])
 
 
 @pytest.mark.parametrize(("losses", "said"), FINDINGS)

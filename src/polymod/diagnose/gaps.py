@@ -18,7 +18,7 @@ from polymod.diagnose.student import interval
 from polymod.errors import UserError
 
 PLATEAU = 0.5  # nats below the unigram entropy; what learns less knows little more than the language
-NOTE = "not past the unigram plateau"
+NOTE, ON_PLATEAU = "not past the unigram plateau", "on the plateau"  # of a setting; of its gaps
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,19 @@ def gaps(
     reasons = {name: _unlike(some, alone, condition) for name, some in by_setting.items()}
     fitting = {name: some for name, some in by_setting.items() if not reasons[name]}
     if not fitting:
-        said = (
-            "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "there is no other setting"
-        )
-        raise UserError(f"nothing can be compared with {reference!r}: {said}", fix="train runs that match")
+        said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        what = f"nothing can be compared with {reference!r}: {said or 'there is no other setting'}"
+        raise UserError(what, fix=_fix(by_setting, condition))
     tags = sorted({tag for run in alone for tag in run.losses})
     losses = {name: _losses(some) for name, some in ({reference: alone} | fitting).items()}
     apart = {name: _differences(name, losses[name], reference, losses[reference]) for name in fitting}
     settings = {reference: alone} | fitting
+    notes = {name: NOTE for name, each in losses.items() if _on_plateau(each, entropy)}
+    early = {name for name in fitting if name in notes or reference in notes}
+    found = {
+        name: {tag: gap(list(some.values()), on_plateau=name in early) for tag, some in each.items()}
+        for name, each in apart.items()
+    }
     return {
         "schema": 1,
         "kind": "gaps",
@@ -78,26 +83,28 @@ def gaps(
         "reference": reference,
         "languages": {
             tag: {
-                "settings": {
-                    name: _setting(losses[name][tag], some, tag)
-                    for name, some in settings.items()
-                    if tag in losses[name]
-                },
+                "settings": _settings(tag, settings, losses),
                 "unigram_entropy": entropy[tag],
-                "gaps": {name: gap(list(each[tag].values())) for name, each in apart.items() if tag in each},
+                "gaps": {name: each[tag] for name, each in found.items() if tag in each},
             }
             for tag in tags
         },
-        "mean": {name: gap(_over_languages(each)) for name, each in apart.items()},
-        "notes": {name: NOTE for name, each in losses.items() if _on_plateau(each, entropy)},
+        "mean": {name: gap(_over_languages(each), on_plateau=name in early) for name, each in apart.items()},
+        "notes": notes,
         "left_out": {name: reason for name, reason in reasons.items() if reason},
     }
 
 
-def gap(differences: Sequence[float]) -> dict[str, Any]:
-    """Mean difference over seeds, its 95 % t interval, and what may be said of it."""
+def gap(differences: Sequence[float], *, on_plateau: bool = False) -> dict[str, Any]:
+    """Mean difference over seeds, its 95 % t interval, and what may be said of it.
+
+    Args:
+        on_plateau: whether either setting has hardly learnt anything, so that nothing may be said.
+    """
     mean, (low, high) = fmean(differences), interval(differences)
-    if low is None or high is None:
+    if on_plateau:
+        verdict = ON_PLATEAU
+    elif low is None or high is None:
         verdict = "one seed"
     else:
         verdict = "interference" if low > 0 else "transfer" if high < 0 else "neither"
@@ -132,6 +139,15 @@ def _unlike(runs: Iterable[Compared], alone: Sequence[Compared], condition: str)
     return ""
 
 
+def _fix(by_setting: Mapping[str, Sequence[Compared]], condition: str) -> str:
+    """What runs a study has to make for the condition."""
+    if condition == "same-updates":
+        return "train every setting for as many steps with batches of one size: in a plan without examples-of"
+    several = [name for name, some in by_setting.items() if any(len(run.tokens) > 1 for run in some)]
+    run = f"mono-examples: {{languages: each, examples-of: {several[0] if several else 'NAME'}}}"
+    return f"train runs that see as much of a language: in the plan of the study, {run} (docs/study.md)"
+
+
 def _losses(runs: Iterable[Compared]) -> dict[str, dict[int, float]]:
     """Loss by language and seed; the mean where several runs of a seed have the language (pairs)."""
     found: dict[str, dict[int, list[float]]] = {}
@@ -164,6 +180,15 @@ def _over_languages(differences: Mapping[str, Mapping[int, float]]) -> list[floa
     """Mean over languages for each seed that all of them have."""
     seeds = set.intersection(*({*each} for each in differences.values()))
     return [fmean(each[seed] for each in differences.values()) for seed in sorted(seeds)]
+
+
+def _settings(
+    tag: str, runs: Mapping[str, Sequence[Compared]], losses: Mapping[str, Mapping[str, Mapping[int, float]]]
+) -> dict[str, Any]:
+    """What the settings that have a language say of it."""
+    return {
+        name: _setting(losses[name][tag], some, tag) for name, some in runs.items() if tag in losses[name]
+    }
 
 
 def _setting(by_seed: Mapping[int, float], runs: Iterable[Compared], tag: str) -> dict[str, Any]:

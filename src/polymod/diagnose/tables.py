@@ -91,7 +91,7 @@ def gap_lines(document: Mapping[str, Any]) -> Iterator[str]:
         counted = ", ".join(f"{each} {verdicts.count(each)}" for each in dict.fromkeys(verdicts))
         yield f"{name}: {counted}; all languages together: {document['mean'][name]['verdict']}"
     if document["notes"]:
-        yield f"not past the unigram plateau: {', '.join(document['notes'])}; differences there say little"
+        yield f"not past the unigram plateau: {', '.join(document['notes'])}; train longer: no verdict there"
     for name, reason in document["left_out"].items():
         yield f"left out, as it does not fit: {name}: {reason}"
 

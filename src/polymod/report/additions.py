@@ -65,6 +65,12 @@ class Additions:
         gains = [added.gain for added in self.languages if added.gain is not None]
         return mean(gains) if len(gains) == len(self.languages) else None
 
+    @property
+    def worst(self) -> Added | None:
+        """The language least below its unigram entropy, if there are several that this is known of."""
+        known = [(added.gain, added) for added in self.languages if added.gain is not None]
+        return min(known, key=lambda each: each[0])[1] if len(known) > 1 else None
+
 
 def additions(document: Document) -> Additions | None:
     """None where the document knows of no added language."""

@@ -30,7 +30,7 @@ def diagnosed_tiles(document: Document) -> Iterator[Tile]:
     """The key figures of the same."""
     for compared in comparisons(document)[:1]:
         for name in compared.names[:2]:
-            if name in compared.means:
+            if name in compared.means and not compared.early(name):
                 note = f"nats, {name} beside {compared.reference}"
                 yield Tile("Gap of loss", signed(compared.means[name].difference), note)
     for checkpoint in newest(agreements(document))[:1]:

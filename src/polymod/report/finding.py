@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from polymod.report.additions import additions, unchanged
+from polymod.report.additions import Added, additions, unchanged
 from polymod.report.blocks import Tile
 from polymod.report.comparison import compare, on_plateau, scored, verdict, worst
 from polymod.report.diagnosed import diagnosed, diagnosed_tiles
@@ -35,31 +35,38 @@ def _arms(document: Document) -> str:
 
 
 def _added(document: Document) -> str:
-    """``Added afterwards, qad comes to 2.61 nats (2.05 below its unigram entropy); ...``."""
+    """``Added afterwards, qad comes to 2.61 nats (2.05 below its unigram entropy)``: two, and the worst."""
     found = additions(document)
     if found is None:
         return ""
-    said = [
-        f"{document.label(added.tag)} comes to {fixed(added.loss)} nats"
-        + ("" if added.gain is None else f" ({_below(added.gain)} its unigram entropy)")
-        for added in found.languages[:2]
-    ]
+    said = [_added_language(document, added) for added in found.languages[:2]]
+    if found.worst is not None and found.worst not in found.languages[:2]:
+        said.append(f"at worst {_added_language(document, found.worst)}")
     if more := len(found.languages) - len(said):
         said.append(f"{several(more, 'further language')} below")
     return f"Added afterwards, {'; '.join([*said, *filter(None, [unchanged(found)])])}."
 
 
+def _added_language(document: Document, added: Added) -> str:
+    below = "" if added.gain is None else f" ({_below(added.gain)} its unigram entropy)"
+    return f"{document.label(added.tag)} comes to {fixed(added.loss)} nats{below}"
+
+
 def _transfers(document: Document) -> str:
-    """``NER learnt in qaa has 61.2 F1 on average elsewhere (+12.3 against the source's module)``."""
+    """``NER learnt in qaa has 61.2 F1 on average elsewhere (+2.3 against no module)``: the harder control."""
     said = []
     for each in transfers(document):
-        gain = each.gain[SOURCE].value if SOURCE in each.gain else None
         if each.mean.value is not None:
             learnt = f"{each.name} learnt in {listed([document.label(tag) for tag in each.sources])}"
             score = f"{points(each.mean.value)} {each.metric_name} on average elsewhere"
-            worth = "" if gain is None else f" ({signed(gain, 1)} against the source's module)"
+            worth = "" if each.harder is None else f" ({_against(*each.harder)})"
             said.append(f"{learnt} has {score}{worth}")
     return f"{'; '.join(said)}." if said else ""
+
+
+def _against(control: str, gain: float) -> str:
+    module = "the source's module" if control == SOURCE else "no module"
+    return f"{signed(gain, 1)} against {module}"
 
 
 def tiles(document: Document) -> tuple[Tile, ...]:
@@ -93,7 +100,10 @@ def _grown(document: Document) -> list[Tile]:
     added = additions(document)
     if added is not None and added.gain is not None:
         label = f"Added, {listed([document.label(each.tag) for each in added.languages], 2)}"
-        found.append(Tile(label, fixed(added.loss), f"nats; {_below(added.gain)} the unigram entropy"))
+        note = f"nats; {_below(added.gain)} the unigram entropy"
+        if added.worst is not None and added.worst.gain is not None:
+            note += f" on average; {document.label(added.worst.tag)} {_below(added.worst.gain)}"
+        found.append(Tile(label, fixed(added.loss), note))
     for each in transfers(document)[:4]:
         if each.mean.value is not None:
             home = "" if each.home is None else f"; {points(each.home)} where it was learnt"
@@ -131,10 +141,18 @@ def _below(gain: float, unit: str = "") -> str:
 
 
 def _left_out(document: Document) -> str:
-    """Which languages the means are without, and why."""
+    """Which languages the means are without, and why; or that they are over different ones."""
+    arms = scored(document)
+    if len({frozenset(arm.scored) for arm in arms}) > 1:
+        return (
+            f"no language has a loss in every {document.noun}, so each mean is over the {document.noun}'s own"
+        )
     scored_tags = {tag for arm in document.arms for tag in arm.scored}
-    given = {tag for arm in document.arms for tag in arm.scores}
-    labels = [each.label for each in document.languages if each.tag in given - scored_tags]
-    if not labels:
-        return ""
-    return f"the means leave out {listed(labels)}, where {document.article} has no finite loss"
+    odd, missing = list[str](), list[str]()
+    for tag, label in ((each.tag, each.label) for each in document.languages):
+        has = [arm.scores[tag].loss is not None for arm in document.arms if tag in arm.scores]
+        if has and tag not in scored_tags:
+            (missing if all(has) else odd).append(label)
+    said = [f"{listed(missing)}, which not every {document.noun} has"] if missing else []
+    said += [f"{listed(odd)}, where {document.article} has no finite loss"] if odd else []
+    return f"the means leave out {', and '.join(said)}" if said else ""

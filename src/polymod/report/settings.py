@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from polymod.report.document import Document
 from polymod.report.part import Part
 
 TRANSFER, INTERFERENCE = "transfer", "interference"
+ON_PLATEAU = "on the plateau"
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Gap:
     """How far a setting is from the reference: nats of loss, below 0 where the setting is better.
 
     Attributes:
-        verdict: ``transfer``, ``interference``, ``neither`` or why it cannot be said.
+        verdict: ``transfer``, ``interference``, ``neither`` or why it cannot be said (``on the plateau``).
     """
 
     difference: float | None
@@ -48,7 +49,7 @@ class Gaps:
         names: settings that are compared with the reference.
         gaps: by language, then by setting.
         means: by setting, over languages.
-        notes: by setting, why its figures say little.
+        notes: by setting, that it has hardly learnt anything; it has no verdict, whatever the document says.
         left_out: by setting, why it cannot be compared.
     """
 
@@ -62,6 +63,10 @@ class Gaps:
     notes: Mapping[str, str]
     left_out: Mapping[str, str]
 
+    def early(self, name: str) -> list[str]:
+        """The reference and a setting, as far as they have hardly learnt anything."""
+        return [each for each in (self.reference, name) if each in self.notes]
+
 
 def comparisons(document: Document) -> list[Gaps]:
     """Every comparison that has a gap."""
@@ -71,12 +76,14 @@ def comparisons(document: Document) -> list[Gaps]:
 
 def _gaps(part: Part) -> Gaps:
     languages = part.part("languages").parts()
-    by_language = {tag: _each(entry.part("gaps")) for tag, entry in languages.items()}
-    names = dict.fromkeys(name for gaps in by_language.values() for name in gaps)
     notes, left_out = part.part("notes"), part.part("left_out")
+    reference = part.text("reference")
+    early = None if reference in notes.tree else set(notes.tree)
+    by_language = {tag: _each(entry.part("gaps"), early) for tag, entry in languages.items()}
+    names = dict.fromkeys(name for gaps in by_language.values() for name in gaps)
     return Gaps(
         condition=part.text("condition"),
-        reference=part.text("reference"),
+        reference=reference,
         names=tuple(names),
         settings={
             tag: {name: _setting(each) for name, each in entry.part("settings").parts().items()}
@@ -84,17 +91,20 @@ def _gaps(part: Part) -> Gaps:
         },
         entropy={tag: entry.number("unigram_entropy") for tag, entry in languages.items()},
         gaps=by_language,
-        means=_each(part.part("mean")),
+        means=_each(part.part("mean"), early),
         notes={str(name): notes.text(name) for name in notes.tree},
         left_out={str(name): left_out.text(name) for name in left_out.tree},
     )
 
 
-def _each(part: Part) -> dict[str, Gap]:
-    return {
-        name: Gap(each.number("difference"), each.number("low"), each.number("high"), each.text("verdict"))
-        for name, each in part.parts().items()
-    }
+def _each(part: Part, early: Collection[str] | None) -> dict[str, Gap]:
+    """Gaps by setting; those of early settings, or all if the reference is early (None), have no verdict."""
+    return {name: _gap(each, early is None or name in early) for name, each in part.parts().items()}
+
+
+def _gap(part: Part, early: bool) -> Gap:
+    verdict = ON_PLATEAU if early else part.text("verdict")
+    return Gap(part.number("difference"), part.number("low"), part.number("high"), verdict)
 
 
 def _setting(part: Part) -> Setting:

@@ -91,6 +91,13 @@ class Transfer:
         return None if self.home is None or self.mean.value is None else self.home - self.mean.value
 
     @property
+    def harder(self) -> tuple[str, float] | None:
+        """The control that the own module is least above on average, and by how much."""
+        known = {control: gain.value for control, gain in self.gain.items() if gain.value is not None}
+        control = min(known, key=lambda control: known[control], default=None)
+        return None if control is None else (control, known[control])
+
+    @property
     def worst(self) -> tuple[str, float] | None:
         """Tag and score of the worst of the other languages."""
         others = {tag: own.value for tag, own in self.own.items() if tag not in self.sources}

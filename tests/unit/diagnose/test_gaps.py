@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from scipy.stats import t as student
 
-from polymod.diagnose.gaps import NOTE, Compared, gap, gaps
+from polymod.diagnose.gaps import NOTE, ON_PLATEAU, Compared, gap, gaps
 from polymod.diagnose.student import interval, quantile
+from polymod.diagnose.tables import gap_lines
 from polymod.errors import UserError
 
 ENTROPY = {"en": 6.0, "to": 6.5}
@@ -106,6 +108,41 @@ def test_who_has_learnt_only_frequencies_is_noted():
     assert gaps([*RUNS, *near], ENTROPY, condition="same-updates")["notes"] == {"near": NOTE}
     past = [replace(run, setting="near", losses={"en": 5.4, "to": 6.0}) for run in RUNS[6:]]
     assert gaps([*RUNS, *past], ENTROPY, condition="same-updates")["notes"] == {}
+
+
+def verdicts(document: dict[str, Any], name: str) -> set[str]:
+    """Those of a setting in each language and on average."""
+    gaps_ = [entry["gaps"][name] for entry in document["languages"].values()]
+    return {each["verdict"] for each in (*gaps_, document["mean"][name])}
+
+
+def test_who_has_learnt_only_frequencies_gets_no_verdict():
+    near = [replace(run, setting="near", losses={"en": 5.6, "to": 6.0}) for run in RUNS[6:]]
+    document = gaps([*RUNS, *near], ENTROPY, condition="same-updates")
+    assert verdicts(document, "near") == {ON_PLATEAU}
+    assert document["languages"]["en"]["gaps"]["near"]["low"] > 0
+    assert verdicts(document, "shared") == {"interference", "neither"}
+    said = "\n".join(gap_lines(document))
+    assert "near: on the plateau 2; all languages together: on the plateau" in said
+    assert "not past the unigram plateau: near; train longer: no verdict there" in said
+
+
+def test_a_reference_that_has_learnt_only_frequencies_gives_no_verdict():
+    alone = [replace(run, losses=dict.fromkeys(run.losses, 6.2)) for run in RUNS[:6]]
+    document = gaps([*alone, *RUNS[6:]], ENTROPY, condition="same-updates")
+    assert document["notes"] == {"mono": NOTE}
+    assert verdicts(document, "shared") == {ON_PLATEAU}
+    assert gap([0.5], on_plateau=True)["verdict"] == ON_PLATEAU
+
+
+def test_a_condition_that_nothing_fits_says_what_the_plan_needs():
+    with pytest.raises(UserError, match="shared: 4,800 tokens of 'en' instead of 6,400") as error:
+        gaps(RUNS, ENTROPY, condition="same-examples")
+    assert "mono-examples: {languages: each, examples-of: shared} (docs/study.md)" in error.value.fix
+    longer = [replace(run, steps=200) for run in RUNS[6:]]
+    with pytest.raises(UserError, match="shared: 200 steps") as error:
+        gaps([*RUNS[:6], *longer], ENTROPY, condition="same-updates")
+    assert "as many steps" in error.value.fix
 
 
 def test_what_cannot_be_compared_is_told():

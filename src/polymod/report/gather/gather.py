@@ -21,6 +21,8 @@ from polymod.report.gather.folders import (
     TEXT,
     WORLD,
     document_of,
+    expanded,
+    failed,
     kinds,
     names,
 )
@@ -39,7 +41,7 @@ def gather(paths: Sequence[Path]) -> Document:
     Raises:
         UserError: a folder holds nothing that can be shown, or two say different things of the same.
     """
-    folders = {path.resolve(): path for path in paths}
+    folders = {each.resolve(): each for path in paths for each in expanded(path)}
     held = {path: kinds(path) for path in folders.values()}
     diagnoses = {path: [name for name in DIAGNOSES if name in held[path]] for path in held}
     documents = {(path, name): document_of(path / FILES[name]) for path in held for name in diagnoses[path]}
@@ -51,7 +53,8 @@ def gather(paths: Sequence[Path]) -> Document:
             part = _part(path, kind, called) if known is None else _diagnosis(kind, known, called)
             _merge(found, part, path)
     _label_tasks(found)
-    return {**found, **_cost(found), **_notes(found)}
+    notes = [*_failed(paths), *_notes(found)]
+    return {**found, **_cost(found), **({"notes": notes} if notes else {})}
 
 
 def _diagnosed(documents: Iterable[Mapping[str, Any]]) -> list[Path]:
@@ -148,7 +151,15 @@ def _cost(found: Document) -> Document:
     return {"seconds": sum(seconds)} if seconds else {}
 
 
-def _notes(found: Document) -> Document:
+def _failed(paths: Iterable[Path]) -> list[str]:
+    """Of which runs of studies there is nothing on the page."""
+    missing = {path.resolve().name: failed(path) for path in paths}
+    return [
+        f"Runs of {name} that failed are not here: {listed(some)}." for name, some in missing.items() if some
+    ]
+
+
+def _notes(found: Document) -> list[str]:
     """What makes figures of different folders hard to compare."""
     prints = {
         arm["config"]["data fingerprint"]
@@ -156,10 +167,8 @@ def _notes(found: Document) -> Document:
         if "data fingerprint" in arm.get("config", {})
     }
     if len(prints) < 2:
-        return {}
-    return {
-        "notes": [
-            "The runs were trained on different data: their losses are on different text, so do not compare "
-            "them."
-        ]
-    }
+        return []
+    what = (
+        "The runs were trained on different data: their losses are on different text, so do not compare them."
+    )
+    return [what]

@@ -39,6 +39,10 @@ def section(document: Document) -> Section | None:
 
 def said(each: Gaps, name: str) -> str:
     """``the loss of multi beside mono: +0.12 nats on average (0.05 to 0.19), interference in 4 of 6``."""
+    if early := each.early(name):
+        are = "is" if len(early) == 1 else "are"
+        said_ = f"the gap of {name} beside {each.reference}: no verdict yet"
+        return f"{said_}, {listed(early)} {are} on the unigram plateau"
     gap = each.means.get(name)
     average = ""
     if gap is not None and gap.difference is not None:
@@ -59,7 +63,7 @@ def _advice(document: Document, found: Sequence[Gaps]) -> str:
     if any(each.notes for each in found):
         return (
             "Train longer before you read these gaps: some settings have hardly learnt anything (the notes "
-            "say which), and there interference cannot be seen."
+            "say which), and there neither transfer nor interference can be seen."
         )
     verdicts = [gap.verdict for each in found for gaps in each.gaps.values() for gap in gaps.values()]
     if "one seed" in verdicts:
@@ -99,7 +103,7 @@ def _table(document: Document, each: Gaps, name: str, scale: Scale) -> Table:
     caption = (
         f"{name} against {each.reference}, {condition}: loss in nats; to the left of 0 it is lower with "
         "others (transfer), to the right higher (interference); pale where the interval holds 0 or is not "
-        "known"
+        "known, or a setting is still on the unigram plateau"
     )
     return Table(
         caption, columns, (Rows("", rows),), _row("Mean", mean, scale) if mean and len(rows) > 1 else ()
