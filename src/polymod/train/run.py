@@ -117,7 +117,7 @@ def device_and_dtype(device: str, precision: str) -> tuple[torch.device, torch.d
     if kind not in ("auto", "cpu", "cuda") or (number and not number.isdigit()):
         raise UserError(f"no device is called {device!r}", fix="choose auto, cpu or cuda")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise UserError(f"no device {device} here", fix="choose the device cpu")
+        raise UserError(f"no CUDA device here for {device!r}", fix="choose the device cpu")
     name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
     half = precision == "bf16" or (precision == "auto" and name == "cuda")
     return torch.device(name), torch.bfloat16 if half else torch.float32
