@@ -46,7 +46,7 @@ def test_a_dense_trunk_takes_modules_and_learns_them_by_meta_steps(data, dense, 
     assert any(not torch.equal(learnt[name], new[name]) for name in modules if "by_key" in name)
 
 
-def test_packs_of_the_same_languages_go_on_and_the_run_resumes(data, tmp_path):
+def test_packs_of_the_same_languages_go_on_and_the_run_resumes_without_the_other(data, tmp_path, capsys):
     first, second = tmp_path / "first", tmp_path / "second"
     assert pretrain(data, first) == 0
     assert pretrain(data, second, "--begin", str(first), *NO_STEP) == 0
@@ -55,7 +55,9 @@ def test_packs_of_the_same_languages_go_on_and_the_run_resumes(data, tmp_path):
     for name, tensor in before.items():
         torch.testing.assert_close(begun[name], tensor, atol=1e-9, rtol=0)
     assert len(read_json(second / "run.json")["identity"]["begun_from"]) == 64
+    shutil.rmtree(first)
     assert pretrain(data, second, "--begin", str(first), *NO_STEP) == 0
+    assert "this run is finished" in capsys.readouterr().err
 
 
 def test_what_does_not_fit_is_refused(data, dense, tmp_path, capsys):
@@ -75,4 +77,4 @@ def test_what_does_not_fit_is_refused(data, dense, tmp_path, capsys):
     refused("--begin", other, says=("another tokenizer", "--tokenizer"))
     assert pretrain(data, tmp_path / "run", "--train.steps", "1") == 0
     assert pretrain(data, tmp_path / "run", "--train.steps", "1", "--begin", str(dense)) == 2
-    assert "begun_from: (absent)" in capsys.readouterr().err
+    assert "begin: None -> " in capsys.readouterr().err

@@ -129,7 +129,9 @@ def _arms_at_once(config: Config) -> None:
     if tasks:
         stderr().print(f"the arms {' and '.join(ARMS)}", markup=False)
         with bars("steps", stderr()) as group:
-            run_all(tasks, min(len(tasks), os.cpu_count() or 1), group)
+            failed = run_all(tasks, min(len(tasks), os.cpu_count() or 1), group)
+        for arm, why in failed.items():
+            stderr().print(f"the {arm} arm failed by itself: {why}", markup=False)
 
 
 def _arm_options(config: Config, arm: str) -> dict[str, Any]:

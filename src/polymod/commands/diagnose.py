@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 class Config(CommandConfig):
     """gradients: how far the gradients of languages agree. masks: which parts of the trunk a language needs.
     gaps: whether languages are better off alone, from the runs of a study or single ones. controls: what each
-    pack contributes. The result is OUT/WHAT.json; the same command goes on where it
-    stopped.
+    pack contributes. The result is OUT/WHAT.json; the same command goes on where it stopped.
     """
 
     arguments = ("what", "runs")
@@ -77,15 +76,17 @@ def main(config: Config) -> dict[str, Any]:
 
 def _gaps(config: Config) -> dict[str, Any]:
     """Score all runs on the same text, then compare them."""
-    from polymod.languages import canonical_all
+    from polymod.languages import canonical_all, resolve
     from polymod.study.compare import Comparison
     from polymod.text.shards import Shards
     from polymod.train.run import device_and_dtype
 
     shards = Shards.open(config.data)
-    tags = Shards.open(config.data, languages=canonical_all(config.languages) or None, verify=False).tags
+    asked = [resolve(tag, shards.tags, where="--languages") for tag in canonical_all(config.languages)]
     comparison = Comparison(list(map(Path, config.runs)), shards, config.gaps, config.block_tokens)
-    return comparison.made(config.out, tags, device_and_dtype(config.device, "fp32")[0], stderr())
+    return comparison.made(
+        config.out, tuple(asked) or shards.tags, device_and_dtype(config.device, "fp32")[0], stderr()
+    )
 
 
 def _diagnosed(

@@ -26,18 +26,9 @@ if TYPE_CHECKING:
 DEFAULT_PRESET = "modern-tiny"
 # What may change between one start of a run and the next.
 FREE = (
-    *(
-        "out",
-        "data",
-        "begin",
-        "languages",
-        "train.save_every",
-        "train.keep",
-        "train.log_every",
-        "train.score_every",
-    ),
+    *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
-    "monitor.gradients",
+    *("monitor.gradients", "begun_from"),
 )
 
 
@@ -50,7 +41,7 @@ class Config(CommandConfig):
     out: Path = Field(description="run folder")
     arm: Arm = Field("modular", description="a pack per language, one pack for all, or no pack")
     languages: Names = Field((), description="languages to train on; all of the data if left out")
-    begin: Path | None = Field(
+    begin: LastingPath | None = Field(
         None, description="run whose trunk, and packs of the same languages, the weights begin with"
     )
     update: UpdateName = Field("joint", description="how a step is made")
@@ -92,7 +83,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
-    from polymod.train.checkpoint import newest, restore, size_of
+    from polymod.train.checkpoint import checkpoint_folders, newest, restore, size_of
     from polymod.train.log import RunLog, training_seconds
     from polymod.train.loop import TrainState, fit
     from polymod.train.memory import extra_trunks, languages_of_step, shortage
@@ -106,8 +97,8 @@ def main(config: Config) -> dict[str, Any]:
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
     job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture)
     identity, model = job.identity, job.new_model()
-    if config.begin is not None:
-        identity |= {"begun_from": begin_from(config.begin, model, shards.tokenizer_path)}
+    if config.begin is not None and not checkpoint_folders(config.out):
+        identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
     model.to(device)
     update = build(config.update, plan_of(job, model, config.treatment, dtype))
     with opened(config.out, config, identity=identity, free=FREE):
@@ -116,6 +107,8 @@ def main(config: Config) -> dict[str, Any]:
         saved, complaints = newest(config.out)
         for complaint in complaints:
             console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
+        if saved is None and complaints and config.begin is not None:
+            begin_from(config.begin, model, shards.tokenizer_path)
         if saved is not None:
             restore(state, saved)
             done = state.step >= config.train.steps

@@ -91,7 +91,7 @@ def main(config: Config) -> dict[str, Any]:
         if cell.seed == config.seeds[0]:
             _require_update(cell, config_of(cell.options), job)
     study = Study(config.out, config.data, jobs)
-    with study.opened(lambda cell: config_of(cell.options), free=(*pretrain.FREE, "begun_from")):
+    with study.opened(lambda cell: config_of(cell.options), free=pretrain.FREE):
         failed = study.make(config.jobs, stderr())
         document = study.document(failed)
     if failed:

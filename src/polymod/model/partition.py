@@ -52,13 +52,13 @@ class Place(NamedTuple):
 
 
 def place(name: str) -> Place:
-    """Layer and group of a parameter; a pack is stacked over layers, so it has none of its own."""
+    """Layer and group of a parameter; a pack is stacked over modules, so it has no layer of its own."""
     found = re.search(r"(?:^|\.)layers\.(\d+)\.", name)
     return Place(int(found.group(1)) if found else None, _group(name))
 
 
 def is_stacked(name: str) -> bool:
-    """Whether the first dimension of a parameter is the layer: that of packs is."""
+    """Whether the first dimension of a parameter is the module: that of packs is."""
     return bool(re.search(r"(?:^|\.)packs\.by_key\.", name))
 
 

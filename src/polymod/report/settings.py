@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from polymod.diagnose.gaps import ON_PLATEAU
 from polymod.report.document import Document
 from polymod.report.part import Part
 
 TRANSFER, INTERFERENCE = "transfer", "interference"
-ON_PLATEAU = "on the plateau"
 
 
 @dataclass(frozen=True)

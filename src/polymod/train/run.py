@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -113,11 +114,10 @@ def device_and_dtype(device: str, precision: str) -> tuple[torch.device, torch.d
     Raises:
         UserError: there is no such device.
     """
-    kind, _, number = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (number and not number.isdigit()):
+    if not re.fullmatch(r"auto|(cpu|cuda)(:\d+)?", device):
         raise UserError(f"no device is called {device!r}", fix="choose auto, cpu or cuda")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+    chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise UserError(f"no CUDA device here for {device!r}", fix="choose the device cpu")
-    name = device if device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    half = precision == "bf16" or (precision == "auto" and name == "cuda")
-    return torch.device(name), torch.bfloat16 if half else torch.float32
+    half = precision == "bf16" or (precision == "auto" and chosen.type == "cuda")
+    return chosen, torch.bfloat16 if half else torch.float32
