@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from polymod.worlds.chance import Chance
 from polymod.worlds.concepts import INTERNATIONAL
-from polymod.worlds.lexicon import Lexicon, is_international, lexicon
+from polymod.worlds.lexicon import OPEN_CONCEPTS, Lexicon, is_international, lexicon
 from polymod.worlds.lineage import Lineage
 from polymod.worlds.script import area, spell
 from polymod.worlds.typology import Typology, typology
 
+SWITCHED = 0.5  # share of the words that somebody takes from the other language where both are mixed
 STRAYS = 0.05  # chance that a language has taken over the script of the next family
 
 
@@ -24,6 +26,7 @@ class Language:
         script: ISO 15924 code.
         typology: value of every feature of ``typology.FEATURES``.
         words: stem and origin of every concept and affix.
+        scripts: of the concepts whose words are those of another language (see ``switching``).
     """
 
     seed: int
@@ -31,15 +34,28 @@ class Language:
     script: str
     typology: Typology
     words: Lexicon
+    scripts: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def international(self) -> frozenset[str]:
         """The concepts for which it has the international word."""
         return frozenset(gloss for gloss in INTERNATIONAL if is_international(gloss, self.words[gloss]))
 
-    def spelt(self, phonemes: str) -> str:
-        """Phonemes in the language's script."""
-        return spell(phonemes, self.script)
+    def switching(self, other: Language, chance: Chance) -> Language:
+        """How somebody speaks who also speaks another language: words of that one in the grammar of this one.
+
+        The affixes, and the words that are no nouns, verbs, adjectives or adverbs, stay its own, as in the matrix language of
+        code-switching (Myers-Scotton 1993).
+        """
+        taken = [gloss for gloss in OPEN_CONCEPTS if chance.random() < SWITCHED]
+        words = {**self.words, **{gloss: other.words[gloss] for gloss in taken}}
+        return replace(self, words=words, scripts=dict.fromkeys(taken, other.script))
+
+    def spelt(self, stem: str, script: str = "", before: str = "", after: str = "") -> str:
+        """A stem in a script (empty: the language's own) with its affixes in the language's own."""
+        if script in ("", self.script):
+            return spell(before + stem + after, self.script)
+        return spell(before, self.script) + spell(stem, script) + spell(after, self.script)
 
     def written(self, concept: str) -> str:
         """The word for a concept, without endings; international words in Latin letters."""

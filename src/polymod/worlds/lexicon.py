@@ -46,6 +46,7 @@ _SYLLABLES = {  # of roots: least, and the chance of each further one
 }
 _ITEMS = (*CONCEPTS, *(("AFFIX", affix) for affix in AFFIXES))
 _OPEN = frozenset({"VERB", "ADV", "ADJ", "NOUN"})  # parts of speech that borrow
+OPEN_CONCEPTS = tuple(gloss for part, gloss in CONCEPTS if part in _OPEN)
 _SHORT = Inventory("aeiou", "ptkbdgmnslrvj", "nslr", 0.35, 0.5)  # shape of affixes
 
 

@@ -27,10 +27,19 @@ _ABBREVIATIONS = {
 
 
 class Inflected(NamedTuple):
-    """Phonemes of a word, and its gloss in the same order (``house-PL-ACC``)."""
+    """A word in phonemes.
 
-    sounds: str
+    Attributes:
+        stem, before, after: its stem, and the affixes on either side.
+        gloss: of all three in the same order (``house-PL-ACC``).
+        script: of the stem, where it is a word of another language; empty: the language's own.
+    """
+
+    stem: str
     gloss: str
+    script: str = ""
+    before: str = ""
+    after: str = ""
 
 
 class Morphology:
@@ -39,13 +48,14 @@ class Morphology:
     def __init__(self, language: Language) -> None:
         self._type = language.typology
         self._words = language.words
+        self._scripts = language.scripts
         self._isolating = language.typology["affixing"] == "isolating"
         self._fusional = language.typology["fusion"] == "fusional"
         self._agrees = language.typology["agreement"] != "none"
 
     def stem(self, concept: str) -> Inflected:
         """The word itself."""
-        return Inflected(self._words[concept].stem, concept)
+        return Inflected(self._words[concept].stem, concept, self._scripts.get(concept, ""))
 
     def noun(self, concept: str, gender: int, plural: bool, case: str, definite: bool) -> Inflected:
         """A noun; isolating languages say plural and definiteness with words of their own, if at all."""
@@ -87,5 +97,5 @@ class Morphology:
         sounds = self._words[f"affix:{affix}"].stem
         label = ".".join(_ABBREVIATIONS.get(part, part) for part in affix.split("-")).replace("C.", "C")
         if self._type["affixing"] == "prefix":
-            return Inflected(sounds + word.sounds, f"{label}-{word.gloss}")
-        return Inflected(word.sounds + sounds, f"{word.gloss}-{label}")
+            return word._replace(before=sounds + word.before, gloss=f"{label}-{word.gloss}")
+        return word._replace(after=word.after + sounds, gloss=f"{word.gloss}-{label}")

@@ -84,7 +84,7 @@ class Phrases:
         return phrase([self._form(inflected, "PRON" if word in ("who", "what") else "ADV")])
 
     def _form(self, word: Inflected, upos: str) -> Form:
-        return Form(self.language.spelt(word.sounds), upos, word.gloss)
+        return Form(self.language.spelt(word.stem, word.script, word.before, word.after), upos, word.gloss)
 
     def _plain(self, concept: str, upos: str) -> Form:
         return (
@@ -157,7 +157,7 @@ class Phrases:
         tag = f"{place}-{TYPES[name[0]]}"
         word = Inflected(self._names[name], self._names[name].capitalize())
         if name in INTERNATIONAL:
-            return Form(spell(word.sounds, "Latn"), _UPOS_OF_NAME, word.gloss, tag)
+            return Form(spell(word.stem, "Latn"), _UPOS_OF_NAME, word.gloss, tag)
         return self._form(self._morphology.case(word, case), _UPOS_OF_NAME)._replace(entity=tag)
 
     def _genitive(self) -> str:

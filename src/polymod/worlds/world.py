@@ -42,14 +42,19 @@ class World:
 
     Attributes:
         seed: any integer.
+        code_switching: share of documents with words of another language of the world.
         tags: canonical tags of the languages; families take turns (``qaa qba qca qda qab ...``).
     """
 
-    def __init__(self, seed: int = 0, num_languages: int = 12, num_families: int = 4) -> None:
+    def __init__(
+        self, seed: int = 0, num_languages: int = 12, num_families: int = 4, code_switching: float = 0.0
+    ) -> None:
         if num_families < 1 or num_languages < num_families:
             what = f"{num_languages} languages cannot make {num_families} families"
             raise UserError(what, fix="give at least one family, and at least as many languages as families")
         self.seed = seed
+        self.code_switching = code_switching
+        self._languages: dict[str, Language] = {}  # those that were made
         self._lineages = {lineage.tag: lineage for lineage in lineages(num_languages, num_families)}
 
     @property
@@ -63,7 +68,9 @@ class World:
 
     def language(self, tag: str) -> Language:
         """Script, typology and words of a language."""
-        return make_language(self.seed, self._lineage(tag))
+        if tag not in self._languages:
+            self._languages[tag] = make_language(self.seed, self._lineage(tag))
+        return self._languages[tag]
 
     def grammar(self, tag: str) -> Grammar:
         """The language as a function from meanings to words; it grows as it remembers phrases."""
@@ -91,7 +98,16 @@ class World:
         grammar = self.grammar(tag)
         for number in range(count) if count is not None else counted():
             sentences = document(Chance("document", self.seed, tag, number))
-            yield grammar.text(sentences), len(sentences)
+            switching = self._switching(tag, number)
+            yield (switching or grammar).text(sentences), len(sentences)
+
+    def _switching(self, tag: str, number: int) -> Grammar | None:
+        """How a document is told whose teller also speaks another language; most do not."""
+        chance = Chance("switching", self.seed, tag, number)
+        if len(self.tags) == 1 or chance.random() >= self.code_switching:
+            return None
+        other = chance.pick([other for other in self.tags if other != tag])
+        return Grammar(self.language(tag).switching(self.language(other), chance), self.names)
 
     def task(self, name: str, tag: str, split: str, count: int) -> list[dict[str, Any]]:
         """Examples with gold labels; those of dev and test mean the same in every language, none comes twice.

@@ -24,6 +24,7 @@ class Job(NamedTuple):
     seed: int
     languages: int
     families: int
+    code_switching: float
     tag: str
     sentences: int
     train: int
@@ -37,7 +38,7 @@ class Job(NamedTuple):
 
 def write_language(job: Job) -> Generator[int, None, dict[str, int]]:
     """Write text and tasks; yields sentences and examples done, returns the counts of the text."""
-    world = World(job.seed, job.languages, job.families)
+    world = World(job.seed, job.languages, job.families, job.code_switching)
     counts = yield from _write_text(world, job)
     for task, (extension, write) in FORMATS.items():
         for split in SPLITS:

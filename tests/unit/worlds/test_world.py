@@ -17,9 +17,12 @@ from polymod.languages import canonical
 from polymod.worlds import TASKS, World
 from polymod.worlds.cast import Cast
 from polymod.worlds.chance import Chance
+from polymod.worlds.concepts import CLASS_OF
 from polymod.worlds.document import document
+from polymod.worlds.grammar import Grammar
+from polymod.worlds.lexicon import OPEN_CONCEPTS
 from polymod.worlds.lineage import Lineage, lineages
-from polymod.worlds.meaning import PLACE_WORDS
+from polymod.worlds.meaning import PLACE_WORDS, Clause, Mention
 from polymod.worlds.names import SOUNDS_LIKE
 from polymod.worlds.phonology import CONSONANTS, VOWELS
 from polymod.worlds.relatedness import cosines, ngrams
@@ -223,3 +226,45 @@ def test_relatedness_can_be_measured_in_the_text() -> None:
         found.append(spearman(world.relatedness()[upper], overlap))
         assert spearman(world.relatedness("spelling")[upper], overlap) > 0.7
     assert np.mean(found) > 0.65, found
+
+
+def test_code_switching_puts_words_of_another_language_into_the_grammar_of_this_one() -> None:
+    """Half of the documents; of the open words only; without it, text is what it was."""
+    plain, switching = World(0, 6, 3), World(0, 6, 3, code_switching=0.5)
+    pairs = list(zip(plain.documents("qba", 200), switching.documents("qba", 200), strict=True))
+    switched = [pair for pair in pairs if pair[0] != pair[1]]
+    assert 70 < len(switched) < 130
+    own = {word for document in plain.documents("qba", 1000) for word in words_of(document)}
+    others = {
+        language.spelt(language.words[gloss].stem)
+        for language in map(plain.language, plain.tags)
+        for gloss in OPEN_CONCEPTS
+    }
+    new = [word for _, document in switched for word in words_of(document) if word not in own]
+    assert len(new) > 500
+    assert sum(any(stem in word for stem in others) for word in set(new)) > 0.99 * len(set(new))
+    counts = [len(words_of(before)) / len(words_of(after)) for before, after in switched]
+    assert np.median(counts) == 1.0, "the grammar is that of the language itself"
+
+
+def test_a_switched_stem_keeps_its_script_and_takes_own_affixes() -> None:
+    world = World(0, 4, 4)
+    host, guest = world.language("qda"), world.language("qba")
+    language = host.switching(guest, Chance("here"))
+    taken = set(language.scripts)
+    assert 0.4 < len(taken) / len(OPEN_CONCEPTS) < 0.6
+    assert {gloss for gloss in taken if language.words[gloss] != guest.words[gloss]} == set()
+    assert {key for key in host.words if key not in taken and language.words[key] != host.words[key]} == set()
+    noun = next(
+        gloss
+        for gloss in OPEN_CONCEPTS
+        if gloss in taken and gloss in CLASS_OF and gloss not in language.international
+    )
+    said = Grammar(language, world.names).forms((Clause("have", Mention(noun), Mention(noun)),))
+    forms = [form for form in said if noun in form.gloss.split("-")]
+    stem = spell(guest.words[noun].stem, "Cyrl")
+    affixes = {form.surface.replace(stem, "") for form in forms}
+    assert len(forms) == 2
+    assert all(stem in form.surface for form in forms)
+    assert any(affixes)
+    assert all("DEVANAGARI" in unicodedata.name(letter) for letter in "".join(affixes))

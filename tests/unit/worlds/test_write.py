@@ -13,12 +13,13 @@ from polymod.commands.world import Config, main
 from polymod.worlds import SPLITS, TASKS, World
 from polymod.worlds.write import FORMATS, Job, write_language
 
-TRAIN, TEST, SENTENCES = 7, 4, 40
+TRAIN, TEST, SENTENCES, SWITCHING = 7, 4, 40, 0.5
 
 
 def config(out: Path, **changes: Any) -> Config:
     sizes = {"sentences": SENTENCES, "train_examples": TRAIN, "test_examples": TEST}
-    return Config(**{"out": out, "languages": 3, "families": 2, "processes": 2, **sizes, **changes})
+    kind = {"languages": 3, "families": 2, "code_switching": SWITCHING}
+    return Config(**{"out": out, "processes": 2, **kind, **sizes, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_process_writes_what_several_do(folder: Path, tmp_path: Path) -> None:
     for tag in World(0, 3, 2).tags:
-        job = Job(tmp_path, 0, 3, 2, tag, SENTENCES, TRAIN, TEST)
+        job = Job(tmp_path, 0, 3, 2, SWITCHING, tag, SENTENCES, TRAIN, TEST)
         assert sum(write_language(job)) == job.amount
     written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")}
     facts = {Path("world.json"), Path("manifest.json")}
@@ -43,7 +44,7 @@ def test_text_is_a_document_per_line(folder: Path) -> None:
     facts = json.loads((folder / "world.json").read_text())
     for tag, entry in facts["languages"].items():
         lines = (folder / "text" / f"{tag}.txt").read_text(encoding="utf-8").splitlines()
-        assert lines == list(World(0, 3, 2).documents(tag, len(lines)))
+        assert lines == list(World(0, 3, 2, SWITCHING).documents(tag, len(lines)))
         assert entry["text"]["documents"] == len(lines)
         assert entry["text"]["sentences"] >= SENTENCES
         lexicon = entry["lexicon"]
