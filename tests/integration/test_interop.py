@@ -14,6 +14,7 @@ from tokenizers import Tokenizer
 from transformers import pipeline
 from transformers.utils import logging
 
+import polymod
 from _models import MODERN, XMOD, tiny_config
 from polymod.batch import Batch
 from polymod.cli import execute
@@ -238,6 +239,9 @@ def test_a_fine_tuned_model_predicts_the_same_after_export(tuned, tmp_path, caps
         for answer, row in zip(answers, wanted, strict=True):
             scores = {each["label"]: each["score"] for each in answer}
             assert [scores[label] for label in done.spec.labels] == pytest.approx(row.tolist(), abs=1e-6)
+        pairs = [(each.premise, each.hypothesis) for each in examples]
+        exported = polymod.load(out).predict(pairs, language="to")
+        assert exported == polymod.load(tuned / "ft").predict(pairs, language="to")
     card = (out / "README.md").read_text()
     assert "pipeline_tag: text-classification" in card
     assert "| fine-tuned on | qaa |" in card

@@ -202,7 +202,7 @@ class Model:
         """
         source = self._source
         if not isinstance(source.model, TaskModel):
-            fix = "load a folder that polymod finetune wrote; exported ones predict with transformers"
+            fix = "load a folder that polymod finetune wrote, or an export of one"
             raise UserError("the model is not fine-tuned for a task", where=str(source.folder), fix=fix)
         listed, single = examples_of(examples, source.model.spec)
         tags = self._tags([_text(example) for example in listed], language, languages)

@@ -59,22 +59,31 @@ def read_model(folder: Path, *, mask_id: int | None) -> tuple[MaskedLM, bool]:
     Raises:
         UserError: not such a directory, pickled weights, unreadable or unfitting files.
     """
-    config_file = folder / "config.json"
-    if config_file.is_file() and config_file.stat().st_size > _LARGEST_CONFIG:
-        raise UserError(f"config.json larger than {_LARGEST_CONFIG:,} bytes", where=str(folder))
-    document = read_json(config_file)
-    if not isinstance(document, dict):
-        raise UserError("config.json is not a mapping", where=str(folder))
-    weights = _read_weights(folder)
+    document, weights = read_config(folder), read_weights(folder)
     if document.get("model_type") == "polymod":
         return _read_own(document, weights, folder), True
-    config = model_config(document, mask_id=mask_id, where=str(config_file))
+    config = model_config(document, mask_id=mask_id, where=str(folder / "config.json"))
     model = MaskedLM(config)
     initialise(model, seed=0)
     has_head = "lm_head.dense.weight" in weights
     expected = {name: t for name, t in model.state_dict().items() if has_head or not name.startswith("head.")}
     model.load_state_dict(from_hub(weights, expected, config, where=str(folder)), strict=False)
     return model.eval(), has_head
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """``config.json`` of a directory, nothing of it believed yet.
+
+    Raises:
+        UserError: it is not there, too large, or no mapping.
+    """
+    config_file = folder / "config.json"
+    if config_file.is_file() and config_file.stat().st_size > _LARGEST_CONFIG:
+        raise UserError(f"config.json larger than {_LARGEST_CONFIG:,} bytes", where=str(folder))
+    document = read_json(config_file)
+    if not isinstance(document, dict):
+        raise UserError("config.json is not a mapping", where=str(folder))
+    return document
 
 
 def _read_own(document: dict[str, Any], weights: State, folder: Path) -> MaskedLM:
@@ -201,7 +210,12 @@ def _language_ids(config: ModelConfig, batch: Batch, names: list[str]) -> Tensor
     return torch.tensor([names.index(tag) for tag in tags])
 
 
-def _read_weights(folder: Path) -> State:
+def read_weights(folder: Path) -> State:
+    """All tensors of a directory.
+
+    Raises:
+        UserError: pickled, missing or unreadable files.
+    """
     files = [folder / "model.safetensors"]
     index = folder / "model.safetensors.index.json"
     if index.is_file():

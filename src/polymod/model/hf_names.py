@@ -35,7 +35,8 @@ _LAYER_WORDS = {
     "feed_forward_norm": "output.LayerNorm",
     "module_norm": "output.adapter_layer_norm",
 }
-_PURPOSES = {
+TASK = "polymod_task"  # field of config.json, for polymod alone
+PURPOSES = {
     "sequence": "ForSequenceClassification",
     "token": "ForTokenClassification",
     "span": "ForQuestionAnswering",
@@ -70,14 +71,17 @@ def module_names(config: ModelConfig) -> list[str]:
 
 def purpose(spec: TaskSpec | None) -> str:
     """What ``transformers`` appends to a class name for a head: ``AutoModel`` + this is the Auto class."""
-    return "ForMaskedLM" if spec is None else _PURPOSES[spec.kind]
+    return "ForMaskedLM" if spec is None else PURPOSES[spec.kind]
 
 
 def task_fields(spec: TaskSpec | None) -> dict[str, Any]:
     """Fields of ``config.json`` that name the classes of a head."""
-    if spec is None or spec.kind == "span":
+    if spec is None:
         return {}
+    if spec.kind == "span":
+        return {TASK: spec.task}
     fields: dict[str, Any] = {
+        TASK: spec.task,
         "id2label": dict(enumerate(spec.labels)),
         "label2id": {label: index for index, label in enumerate(spec.labels)},
     }
@@ -203,16 +207,21 @@ def tags_of(names: list[str], *, where: str) -> tuple[str, ...]:
 
 def task_head(state: Mapping[str, Tensor], spec: TaskSpec) -> State:
     """The weights of a task's head, as the classes that :mod:`polymod.model.hf_auto` registers name them."""
-    word = "qa_outputs" if spec.kind == "span" else "classifier"
-    return {f"{word}{name[4:]}": tensor for name, tensor in state.items() if name.startswith("head.")}
+    return {head_name(name, spec): tensor for name, tensor in state.items() if name.startswith("head.")}
+
+
+def head_name(name: str, spec: TaskSpec, *, xmod: bool = False) -> str:
+    """Name of a weight of a task's head in a directory, of polymod's own type or of X-MOD."""
+    found = f"{'qa_outputs' if spec.kind == 'span' else 'classifier'}{name.removeprefix('head')}"
+    return found.replace(".linear.", ".") if xmod else found
 
 
 def to_hub(state: Mapping[str, Tensor], config: ModelConfig, spec: TaskSpec | None = None) -> State:
     """Weights under ``transformers``' names."""
     hub: State = {}
     if spec is not None:
-        head = task_head(state, spec)
-        hub = {name.replace(".linear.", "."): part.detach().contiguous() for name, part in head.items()}
+        head = {name: part for name, part in state.items() if name.startswith("head.")}
+        hub = {head_name(name, spec, xmod=True): part.detach().contiguous() for name, part in head.items()}
         state = {name: tensor for name, tensor in state.items() if not name.startswith("head.")}
     for name, tensor in state.items():
         for hub_key, part in _hub_parts(name, tensor, config):

@@ -12,6 +12,7 @@ from polymod.model import hf
 from polymod.model.config import ModelConfig
 from polymod.model.encoder import Encoder
 from polymod.model.heads import MaskedLM
+from polymod.model.hf_tasks import read_task_model
 from polymod.model.tasks import TaskModel
 from polymod.tasks.finetuned import Finetuned
 from polymod.text.tokenizers import Tokenizers
@@ -68,7 +69,9 @@ def opened(where: str | Path, *, revision: str = "") -> Opened:
         fix = "give a run, a fine-tuned folder, an exported directory, or a Hub id such as facebook/xmod-base"
         raise UserError("no model here: neither run.json nor config.json", where=str(folder), fix=fix)
     folder, _ = foreign.directory(str(where), revision)
-    model, has_head = hf.read_model(folder, mask_id=foreign.mask_id(folder))
+    mask_id = foreign.mask_id(folder)
+    fine_tuned = read_task_model(folder, mask_id=mask_id)
+    model, has_head = (fine_tuned, True) if fine_tuned else hf.read_model(folder, mask_id=mask_id)
     longest = model.config.architecture.max_length
     tokenizers, files = Tokenizers(folder), foreign.fingerprint(folder)
     return Opened(folder, "directory", model, tokenizers, longest, has_head, files)

@@ -44,8 +44,8 @@ class Language:
     def switching(self, other: Language, chance: Chance) -> Language:
         """How somebody speaks who also speaks another language: words of that one in the grammar of this one.
 
-        The affixes, and the words that are no nouns, verbs, adjectives or adverbs, stay its own, as in the matrix language of
-        code-switching (Myers-Scotton 1993).
+        Nouns, verbs, adjectives and adverbs change; their affixes and all other words stay its own, as those of
+        the matrix language do in code-switching (Myers-Scotton 1993).
         """
         taken = [gloss for gloss in OPEN_CONCEPTS if chance.random() < SWITCHED]
         words = {**self.words, **{gloss: other.words[gloss] for gloss in taken}}

@@ -1,5 +1,7 @@
 """Task models as directories of transformers, and polymod's own classes as a Trainer and users call them."""
 
+import json
+
 import pytest
 import torch
 import transformers
@@ -12,6 +14,7 @@ from polymod.errors import Failure, UserError
 from polymod.model import hf
 from polymod.model.hf_auto import PolymodForMaskedLM
 from polymod.model.hf_config import PolymodConfig
+from polymod.model.hf_tasks import read_task_model
 from polymod.model.install import drop_language
 from polymod.model.tasks import TaskModel, TaskSpec, initialise_task
 
@@ -32,6 +35,7 @@ KINDS = {
 }
 AUTO = {"sequence": "SequenceClassification", "token": "TokenClassification", "span": "QuestionAnswering"}
 IDS = torch.tensor([[0, 11, 12, 13, 2], [0, 21, 2, 1, 1], [1, 0, 31, 32, 2]])
+LABELS = {0: "O", 1: "B-PER"}
 LANG_IDS = torch.tensor([2, 0, 2])
 
 
@@ -213,3 +217,48 @@ def test_a_task_directory_cannot_be_imported_as_a_masked_lm_and_says_so(tmp_path
     hf.write_model(task_model("token", **MODERN), tmp_path)
     with pytest.raises(UserError, match="PolymodForTokenClassification"):
         hf.read_model(tmp_path, mask_id=None)
+
+
+@pytest.mark.parametrize("order", ["xmod", "large", "shared", "modern", "sublayers", "dense pre-norm"])
+@pytest.mark.parametrize("kind", SPECS)
+def test_an_exported_task_model_is_read_again_bit_by_bit(tmp_path, kind, order):
+    arm, flags = KINDS[order]
+    model = task_model(kind, arm, **flags)
+    hf.write_model(model, tmp_path)
+    again = read_task_model(tmp_path, mask_id=model.config.mask_id)
+    assert again is not None
+    assert again.spec == SPECS[kind]
+    found = again.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_task_directory_of_transformers_itself_is_read_with_the_usual_task(tmp_path):
+    hf.write_model(tiny_model(), tmp_path)
+    made = transformers.AutoModelForTokenClassification.from_pretrained(tmp_path, id2label=LABELS)
+    made.save_pretrained(tmp_path / "theirs")
+    model = read_task_model(tmp_path / "theirs", mask_id=None)
+    assert model is not None
+    assert model.spec == TaskSpec(task="ner", kind="token", labels=("O", "B-PER"))
+    assert torch.equal(model.head.linear.weight, made.classifier.weight)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        ({"id2label": None}, "no labels"),
+        ({"id2label": {"0": "yes", "1": "yes"}}, "no labels"),
+        ({"id2label": {"0": "yes", "1": "no"}}, "size mismatch"),
+        ({"hidden_size": 16}, "shape"),
+    ],
+)
+def test_a_damaged_task_directory_is_refused(tmp_path, broken, message):
+    hf.write_model(task_model("sequence"), tmp_path)
+    document = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps(document | broken))
+    with pytest.raises(UserError, match=message):
+        read_task_model(tmp_path, mask_id=None)
+
+
+def test_a_masked_lm_directory_is_no_task_directory(tmp_path):
+    hf.write_model(tiny_model(), tmp_path)
+    assert read_task_model(tmp_path, mask_id=None) is None

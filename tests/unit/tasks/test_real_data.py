@@ -46,7 +46,17 @@ def test_files_of_real_data_are_found_and_read(task: Task) -> None:
 def world(tmp_path_factory) -> Path:
     """One language of a world."""
     folder = tmp_path_factory.mktemp("world")
-    job = Job(folder, seed=1, languages=2, families=1, code_switching=0.0, tag="qaa", sentences=20, train=40, test=20)
+    job = Job(
+        folder,
+        seed=1,
+        languages=2,
+        families=1,
+        code_switching=0.0,
+        tag="qaa",
+        sentences=20,
+        train=40,
+        test=20,
+    )
     assert sum(write_language(job)) > 0
     return folder
 
