@@ -44,7 +44,7 @@ class Language:
     def switching(self, other: Language, chance: Chance) -> Language:
         """How somebody speaks who also speaks another language: words of that one in the grammar of this one.
 
-        Nouns, verbs, adjectives and adverbs change; their affixes and all other words stay its own, as those of
+        Nouns, verbs, adjectives and adverbs change; affixes and other words stay its own, as those of
         the matrix language do in code-switching (Myers-Scotton 1993).
         """
         taken = [gloss for gloss in OPEN_CONCEPTS if chance.random() < SWITCHED]
