@@ -7,7 +7,7 @@ S sequences, T tokens of the longest, N real tokens, M predicted.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,20 +26,41 @@ from polymod.model.hf_names import from_hub, hub_config, hub_name, to_hub
 ADAMW = {"lr": 1e-4, "fused": True}
 
 
-def bench_config(arm: str, *, num_languages: int, vocab_size: int) -> ModelConfig:
-    """Four layers, width 256: small enough for a CPU, shaped like X-MOD base."""
+# Four layers, width 256: small enough for a CPU, shaped like X-MOD base.
+SMALL: dict[str, Any] = {
+    "hidden_size": 256,
+    "num_layers": 4,
+    "num_heads": 4,
+    "ffn_size": 1024,
+    "bottleneck_size": 128,
+    "max_length": 128,
+}
+NO_DROPOUT = {"dropout": 0.0, "attention_dropout": 0.0}
+
+
+def bench_config(
+    arm: str, *, num_languages: int, vocab_size: int, sizes: Mapping[str, Any] = SMALL
+) -> ModelConfig:
+    """A model of some sizes, without dropout."""
     tags = [f"qaa-x-{index:04d}" for index in range(num_languages)]
-    sizes = {"hidden_size": 256, "num_layers": 4, "num_heads": 4, "ffn_size": 1024, "bottleneck_size": 128}
-    architecture = Architecture(**sizes, max_length=128, dropout=0.0, attention_dropout=0.0)
+    architecture = Architecture(**{**sizes, **NO_DROPOUT})
     return ModelConfig(
         architecture=architecture, arm=arm, languages=tags, vocab_size=vocab_size, mask_id=vocab_size - 1
     )
 
 
-def ragged_batch(config: ModelConfig, *, sequences: int = 32, active: int = 8, seed: int = 0) -> Batch:
-    """A masked batch of 40 to 128 tokens a sequence: a third of its padded twin is padding."""
+def ragged_batch(
+    config: ModelConfig,
+    *,
+    sequences: int = 32,
+    active: int = 8,
+    seed: int = 0,
+    shortest: int = 40,
+    longest: int = 128,
+) -> Batch:
+    """A masked batch; of 40 to 128 tokens a sequence a third of its padded twin is padding."""
     generator = np.random.default_rng(seed)
-    lengths = generator.integers(40, 129, sequences).tolist()
+    lengths = generator.integers(shortest, longest + 1, sequences).tolist()
     tags = sorted(config.languages[index % active] for index in range(sequences))
     ids_N = generator.integers(4, config.vocab_size - 1, sum(lengths))
     masking = Masking(config.mask_id, (0, 1, 2, 3, config.mask_id), config.vocab_size)
@@ -53,16 +74,22 @@ class Ours:
 
     model: MaskedLM
     batch: Batch
+    dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.AdamW(self.model.parameters(), **ADAMW)  # type: ignore[arg-type]
 
+    def backward(self) -> Tensor:
+        """Loss, on its device; gradients are left in place."""
+        self.optimizer.zero_grad(set_to_none=True)
+        with autocast(self.batch.ids_N.device, self.dtype):
+            loss: Tensor = self.model(self.batch, scale=1 / len(self.batch.targets_M))[0]
+        loss.backward()
+        return loss.detach()
+
     def gradient(self) -> float:
         """Loss; gradients are left in place."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss, _ = self.model(self.batch, scale=1 / len(self.batch.targets_M))
-        loss.backward()
-        return float(loss.detach())
+        return float(self.backward())
 
     def step(self) -> None:
         """One optimiser step."""
@@ -76,6 +103,7 @@ class Theirs:
 
     model: Any
     inputs: dict[str, Tensor]
+    dtype: torch.dtype = torch.float32
 
     def __post_init__(self) -> None:
         self.optimizer = torch.optim.AdamW(self.model.parameters(), **ADAMW)  # type: ignore[arg-type]
@@ -83,7 +111,8 @@ class Theirs:
     def gradient(self) -> float:
         """Loss; gradients are left in place."""
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self.model(**self.inputs).loss
+        with autocast(self.inputs["input_ids"].device, self.dtype):
+            loss = self.model(**self.inputs).loss
         loss.backward()
         return float(loss.detach())
 
@@ -93,7 +122,14 @@ class Theirs:
         self.optimizer.step()
 
 
-def twins(config: ModelConfig, batch: Batch) -> tuple[Ours, Theirs]:
+def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
+    """Autocast to ``dtype``; fp32: none."""
+    return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
+
+
+def twins(
+    config: ModelConfig, batch: Batch, *, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> tuple[Ours, Theirs]:
     """Both sides with equal weights."""
     from transformers import XmodConfig, XmodForMaskedLM
 
@@ -103,7 +139,9 @@ def twins(config: ModelConfig, batch: Batch) -> tuple[Ours, Theirs]:
     del document["architectures"], document["model_type"]
     reference = XmodForMaskedLM._from_config(XmodConfig(**document), attn_implementation="sdpa")
     reference.load_state_dict(to_hub(model.state_dict(), config), strict=False)
-    return Ours(model.train(), batch), Theirs(reference.train(), _padded(config, batch))
+    inputs = {name: tensor.to(device) for name, tensor in _padded(config, batch).items()}
+    ours = Ours(model.to(device).train(), batch.to(torch.device(device)), dtype)
+    return ours, Theirs(reference.to(device).train(), inputs, dtype)
 
 
 def differences(ours: Ours, theirs: Theirs) -> tuple[float, float]:

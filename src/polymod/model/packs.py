@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from polymod.batch import Route
 from polymod.languages import LanguageError, resolve
+from polymod.model.grouped import Group, apply_group, group
 
 KEY = "lang_"  # nn.ModuleDict refuses the tags "to", "pop" and "cpu"; with a prefix every tag is a legal key
 
@@ -47,11 +48,14 @@ class Pack(nn.Module):
         return [Weights(*each) for each in zip(*(tensor.unbind(0) for tensor in stacked), strict=True)]
 
 
-Routed = Sequence[tuple[int, Weights | None]]  # rows and module of each span of a route, in one place
+# Rows and module of each span of a route, in one place; or all of them in one.
+Routed = Sequence[tuple[int, Weights | None]] | Group
 
 
 def apply_modules(x_ND: Tensor, routed: Routed, activation: str) -> Tensor:
     """Each span of rows through its own module; rows without a module give zeros (no residual here)."""
+    if isinstance(routed, Group):
+        return apply_group(x_ND, routed, activation)
     parts = x_ND.split([rows for rows, _ in routed])
     outs = [
         torch.zeros_like(part) if weights is None else _bottleneck(part, weights, activation)
@@ -67,13 +71,18 @@ def _bottleneck(x_ND: Tensor, weights: Weights, activation: str) -> Tensor:
 
 
 class Packs(nn.Module):
-    """The installed packs, by tag."""
+    """The installed packs, by tag.
+
+    Attributes:
+        grouped_from: spans of a route from which they are computed together (``grouped.py``); 0: never.
+    """
 
     def __init__(
         self, num_modules: int, hidden_size: int, bottleneck_size: int, tags: Iterable[str] = ()
     ) -> None:
         super().__init__()
         self.sizes = (num_modules, hidden_size, bottleneck_size)
+        self.grouped_from = 0
         self.by_key = nn.ModuleDict({KEY + tag: Pack(*self.sizes) for tag in tags})
 
     @property
@@ -95,6 +104,10 @@ class Packs(nn.Module):
         for tag in route.tags:
             if tag is not None and KEY + tag not in self.by_key:
                 resolve(tag, self.tags)
+        if 0 < self.grouped_from <= len(route.spans) and None not in route.tags:
+            return list(
+                group([self[tag] for tag in route.tags if tag], [s.stop - s.start for s in route.spans])
+            )
         unbound = {tag: self[tag].unbind() for tag in dict.fromkeys(route.tags) if tag is not None}
         return [
             [

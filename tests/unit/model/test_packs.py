@@ -5,6 +5,7 @@ import torch
 
 from polymod.batch import Route
 from polymod.languages import LanguageError
+from polymod.model.grouped import Group, is_available
 from polymod.model.packs import LanguageEmbeddings, Packs, apply_modules, count_parameters, initial_
 
 AWKWARD = (
@@ -122,3 +123,49 @@ def test_language_embeddings_touch_the_rows_of_their_language_only():
         embeddings.by_key["lang_to"].fill_(5.0)
     out = embeddings(torch.zeros(6, 4), Route.of(["en", None, "to"], [1, 2, 3]))
     assert out[:, 0].tolist() == [1, 0, 0, 5, 5, 5]
+
+
+@pytest.mark.skipif(not is_available(), reason="this torch has no grouped products")
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+def test_grouped_products_equal_the_loop_in_outputs_and_gradients(activation):
+    """Also with a language in two spans and with a span of a single row."""
+    tags, lengths = ["de", "en", "fr", "de"], [5, 1, 7, 3]
+    route, found = Route.of(tags, lengths), []
+    x = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
+    weight = torch.randn(16, 16, generator=torch.Generator().manual_seed(1))
+    for grouped_from in (0, 3):
+        packs = Packs(3, 16, 8, ("en", "de", "fr", "unused"))
+        for index, tag in enumerate(packs.tags):
+            initial_(packs[tag], 0.5, torch.Generator().manual_seed(index))
+            packs[tag].down_bias_LB.data.fill_(0.1 * (index + 1))
+        packs.grouped_from = grouped_from
+        rows = x.clone().requires_grad_()
+        out = rows
+        for routed in packs.select(route):
+            assert isinstance(routed, Group) == bool(grouped_from)
+            out = out + apply_modules(out, routed, activation)
+        (out * weight).sum().backward()
+        assert packs["unused"].down_LBD.grad is None
+        found.append([out, rows.grad, *(p.grad for tag in set(tags) for p in packs[tag].parameters())])
+    for loop, grouped in zip(*found, strict=True):
+        torch.testing.assert_close(grouped, loop, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.skipif(not is_available(), reason="this torch has no grouped products")
+def test_grouped_products_under_autocast_are_of_its_type_and_close():
+    packs = Packs(1, 16, 8, ("en", "de"))
+    for index, tag in enumerate(packs.tags):
+        initial_(packs[tag], 0.5, torch.Generator().manual_seed(index))
+    route, x = Route.of(["en", "de"], [5, 3]), torch.randn(8, 16)
+    wanted = apply_modules(x, packs.select(route)[0], "gelu")
+    packs.grouped_from = 2
+    with torch.autocast("cpu", torch.bfloat16):
+        out = apply_modules(x, packs.select(route)[0], "gelu")
+    assert out.dtype == torch.bfloat16
+    torch.testing.assert_close(out.float(), wanted, rtol=0.05, atol=0.05)
+
+
+def test_rows_without_a_module_are_never_grouped():
+    packs = packs_of("en", "de")
+    packs.grouped_from = 1
+    assert not isinstance(packs.select(Route.of(["en", None, "de"], [1, 1, 1]))[0], Group)
