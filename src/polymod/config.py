@@ -157,6 +157,14 @@ def fingerprint(config: Config, *, without: Sequence[str] = ()) -> str:
     return hashlib.sha256(json.dumps(leaves, sort_keys=True).encode()).hexdigest()
 
 
+def completed(recorded: Mapping[str, Any], config_class: type[Config]) -> Mapping[str, Any]:
+    """A recorded config with the defaults of the options that came after it."""
+    try:
+        return config_class.model_validate(recorded).model_dump(mode="json")
+    except pydantic.ValidationError:  # it has an option that is gone: the difference will name it
+        return recorded
+
+
 def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """``key: old -> new`` for every leaf that differs."""
     a, b = flatten(old), flatten(new)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ class Config(CommandConfig):
     transformers are of real tokens per second, ours over theirs; the other ratios are of step times.
     """
 
-    suite: Literal["cpu", "embed", "treatments"] = Field("cpu", description="which measurements")
+    suite: Literal["cpu", "gpu", "embed", "treatments"] = Field("cpu", description="which measurements")
     cases: Names = Field((), description="names of cases; all of the suite if left out")
     rounds: int = Field(7, ge=5, description="rounds in which the contenders take turns")
     sentences: Path | None = Field(
@@ -28,10 +29,15 @@ class Config(CommandConfig):
 
 def main(config: Config) -> dict[str, Any]:
     """Run the cases of a suite."""
-    from polymod.bench import cpu, embed, treatments
+    from polymod.bench import cpu, embed, gpu, treatments
 
-    suites = {"cpu": cpu.CASES, "treatments": treatments.CASES}
-    cases = suites.get(config.suite) or embed.cases(config.sentences, config.languages)
+    suites: dict[str, Callable[[], Mapping[str, Callable[[int], dict[str, Any]]]]] = {
+        "cpu": lambda: cpu.CASES,
+        "gpu": gpu.cases,
+        "embed": lambda: embed.cases(config.sentences, config.languages),
+        "treatments": lambda: treatments.CASES,
+    }
+    cases = suites[config.suite]()
     unknown = [name for name in config.cases if name not in cases]
     if unknown:
         raise UserError(f"no case is named {unknown[0]!r}", fix=f"cases: {', '.join(cases)}")
@@ -52,7 +58,7 @@ def show(document: dict[str, Any]) -> None:
     print(f"{'case':<24} {'median':>8} {'min':>8} {'max':>8}  {'':<40}")
     for name, case in document["cases"].items():
         spread = case.get("ratio") or {key: value / 1e6 for key, value in case["spread"].items()}
-        unit = "times" if "ratio" in case else "million tokens/s"
+        unit = case.get("unit", "times" if "ratio" in case else "million tokens/s")
         numbers = f"{spread['median']:8.2f} {spread['min']:8.2f} {spread['max']:8.2f}  {unit}"
         proof = ""
         if "loss_difference" in case:

@@ -59,7 +59,7 @@ def main(config: Config) -> dict[str, Any]:
 
 def _finished(out: Path, decisive: dict[str, Any]) -> dict[str, Any]:
     """The summary of a world that is there already, if it is the one asked for."""
-    from polymod.config import difference
+    from polymod.config import completed, difference
     from polymod.files import MANIFEST, read_json
 
     if not (out / "world.json").is_file() or not (out / MANIFEST).is_file():
@@ -67,7 +67,9 @@ def _finished(out: Path, decisive: dict[str, Any]) -> dict[str, Any]:
     document = read_json(out / "world.json")
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
         raise UserError("not the facts of a world", where=str(out / "world.json"), fix="give another --out")
-    if changed := difference(document["config"], decisive):
+    recorded = completed({**document["config"], "out": str(out)}, Config)
+    before = {key: value for key, value in recorded.items() if key not in WITHOUT_EFFECT}
+    if changed := difference(before, decisive):
         what = "\n    ".join(["the folder holds a world of another config:", *changed])
         raise UserError(
             what, where=str(out), fix="give another --out, or the options of the world that is there"

@@ -70,7 +70,7 @@ def group(packs: Sequence[Stacked], rows: Sequence[int]) -> list[Group]:
 
 
 def apply_group(x_ND: Tensor, group: Group, activation: str) -> Tensor:
-    """Each span of rows through its own module: the same numbers as ``packs.apply_modules``."""
+    """Each span of rows through its own module: what ``packs.apply_modules`` gives, but for rounding."""
     x_ND = x_ND.to(group.down_GBD.dtype)
     hidden_NB = F.grouped_mm(x_ND, group.down_GBD.transpose(1, 2), offs=group.ends_G)
     hidden_NB = hidden_NB + group.down_bias_GB[group.span_N].to(hidden_NB.dtype)

@@ -91,14 +91,28 @@ def _read_own(document: dict[str, Any], weights: State, folder: Path) -> MaskedL
     if document.get("architectures") != ["PolymodForMaskedLM"]:
         what = f"an export of {document.get('architectures')}; only masked-LM models can be imported"
         raise UserError(what, where=str(folder))
+    model = MaskedLM(own_config(document, folder))
     try:
-        model = MaskedLM(ModelConfig.model_validate(document.get("polymod")))
         model.load_state_dict(weights)
-    except (ValidationError, RuntimeError) as error:
-        raise UserError(
-            f"damaged or of another version: {str(error).splitlines()[0]}", where=str(folder)
-        ) from None
+    except RuntimeError as error:
+        raise _damaged(error, folder) from None
     return model.eval()
+
+
+def own_config(document: dict[str, Any], folder: Path) -> ModelConfig:
+    """The model that polymod's own ``config.json`` describes.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        return ModelConfig.model_validate(document.get("polymod"))
+    except ValidationError as error:
+        raise _damaged(error, folder) from None
+
+
+def _damaged(error: Exception, folder: Path) -> UserError:
+    return UserError(f"damaged or of another version: {str(error).splitlines()[0]}", where=str(folder))
 
 
 def write_model(model: Model, folder: Path) -> None:

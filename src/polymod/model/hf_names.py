@@ -75,7 +75,7 @@ def purpose(spec: TaskSpec | None) -> str:
 
 
 def task_fields(spec: TaskSpec | None) -> dict[str, Any]:
-    """Fields of ``config.json`` that name the classes of a head."""
+    """Fields of ``config.json`` that name the task of a head and its classes."""
     if spec is None:
         return {}
     if spec.kind == "span":

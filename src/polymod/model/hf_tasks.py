@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from polymod.errors import UserError
-from polymod.model.config import ModelConfig
-from polymod.model.hf import read_config, read_weights
+from polymod.model.hf import own_config, read_config, read_weights
 from polymod.model.hf_names import PURPOSES, TASK, from_hub, head_name, model_config
 from polymod.model.tasks import TaskModel, TaskSpec
 
+UNNAMED = {"0": "LABEL_0", "1": "LABEL_1"}  # labels that transformers leaves out of config.json
 USUAL = {"sequence": "nli", "token": "ner", "span": "qa"}  # of a directory that does not say its task
 
 
@@ -32,7 +30,7 @@ def read_task_model(folder: Path, *, mask_id: int | None) -> TaskModel | None:
         return None
     weights, own = read_weights(folder), document.get("model_type") == "polymod"
     config = (
-        _own_config(document, folder)
+        own_config(document, folder)
         if own
         else model_config(document, mask_id=mask_id, where=str(folder / "config.json"))
     )
@@ -56,17 +54,9 @@ def _spec(document: Mapping[str, Any], folder: Path) -> TaskSpec | None:
     if kind is None:
         return None
     try:
-        by_id = document.get("id2label", {}) if kind != "span" else {}
+        by_id = document.get("id2label", UNNAMED) if kind != "span" else {}
         labels = [by_id[index] for index in sorted(by_id, key=int)]
         return TaskSpec(task=document.get(TASK, USUAL[kind]), kind=kind, labels=labels)
     except (ValueError, AttributeError, TypeError) as error:  # ValidationError is a ValueError
         what = f"config.json names no labels that fit a head of the kind {kind!r}"
         raise UserError(what, where=str(folder)) from error
-
-
-def _own_config(document: Mapping[str, Any], folder: Path) -> ModelConfig:
-    try:
-        return ModelConfig.model_validate(document.get("polymod"))
-    except ValidationError as error:
-        what = f"damaged or of another version: {str(error).splitlines()[0]}"
-        raise UserError(what, where=str(folder)) from None

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 
-from polymod.config import Config, difference
+from polymod.config import Config, completed, difference
 from polymod.errors import UserError
 from polymod.files import atomic, locked, read_json, remove_temporary, write_json
 from polymod.train.checkpoint import Saved, newest
@@ -58,7 +57,7 @@ def insist(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequ
         what = f"the folder holds a model made from {source}, which has no optimiser state to go on from"
         raise UserError(what, where=str(run), fix="give another --out; score, extend and export work on it")
     lines = [
-        *difference(_completed(before.get("config", {}), type(config)), config.model_dump(mode="json")),
+        *difference(completed(before.get("config", {}), type(config)), config.model_dump(mode="json")),
         *difference(before.get("identity", {}), dict(identity)),
     ]
     changed = [line for line in lines if not any(line.startswith(f"{key}:") for key in free)]
@@ -67,14 +66,6 @@ def insist(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequ
         raise UserError(
             what, where=str(run), fix="give another --out, or the options this run was begun with"
         )
-
-
-def _completed(recorded: Mapping[str, Any], config_class: type[Config]) -> Mapping[str, Any]:
-    """A recorded config with the defaults of the options that came after it."""
-    try:
-        return config_class.model_validate(recorded).model_dump(mode="json")
-    except ValidationError:  # it has an option that is gone: the difference will name it
-        return recorded
 
 
 def found(run: Path) -> tuple[Saved, dict[str, Any]]:

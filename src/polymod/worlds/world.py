@@ -38,7 +38,8 @@ TASKS: dict[str, Task] = {
 
 
 class World:
-    """Controlled languages by seed. A language depends on the seed and its place in the family tree only.
+    """Controlled languages by seed. A language depends on the seed and its place in the family tree only; its
+    text also on which others there are, if documents switch between languages.
 
     Attributes:
         seed: any integer.
@@ -103,8 +104,10 @@ class World:
 
     def _switching(self, tag: str, number: int) -> Grammar | None:
         """How a document is told whose teller also speaks another language; most do not."""
+        if not self.code_switching or len(self.tags) == 1:
+            return None
         chance = Chance("switching", self.seed, tag, number)
-        if len(self.tags) == 1 or chance.random() >= self.code_switching:
+        if chance.random() >= self.code_switching:
             return None
         other = chance.pick([other for other in self.tags if other != tag])
         return Grammar(self.language(tag).switching(self.language(other), chance), self.names)

@@ -242,6 +242,16 @@ def test_a_task_directory_of_transformers_itself_is_read_with_the_usual_task(tmp
     assert torch.equal(model.head.linear.weight, made.classifier.weight)
 
 
+def test_two_unnamed_labels_which_transformers_does_not_write_are_read(tmp_path):
+    hf.write_model(tiny_model(), tmp_path)
+    made = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path)
+    made.save_pretrained(tmp_path / "theirs")
+    assert "id2label" not in json.loads((tmp_path / "theirs" / "config.json").read_text())
+    model = read_task_model(tmp_path / "theirs", mask_id=None)
+    assert model is not None
+    assert model.spec.labels == ("LABEL_0", "LABEL_1")
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [

@@ -96,3 +96,14 @@ def test_a_finished_world_is_left_alone_and_another_one_refused(folder: Path, tm
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
     (tmp_path / "note.txt").write_text("mine")
     assert_user_error(lambda: main(config(tmp_path)), "something else")
+
+
+def test_a_world_from_before_an_option_was_there_is_finished_with_its_default(tmp_path: Path) -> None:
+    out = tmp_path / "world"
+    main(config(out, code_switching=0.0))
+    path = out / "world.json"
+    document = json.loads(path.read_text())
+    del document["config"]["code_switching"]
+    path.write_text(json.dumps(document))
+    assert main(config(out, code_switching=0.0))["finished_before"] is True
+    assert_user_error(lambda: main(config(out)), "another config", "code_switching", "--out")
