@@ -45,6 +45,7 @@ class Config(CommandConfig):
         None, description="run whose trunk, and packs of the same languages, the weights begin with"
     )
     update: UpdateName = Field("joint", description="how a step is made")
+    compile: bool = Field(False, description="let torch.compile fuse parts of the layers; meant for GPUs")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()
@@ -90,7 +91,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.train.optim import build_optimizer
     from polymod.train.pretraining import Pretraining
     from polymod.train.run import device_and_dtype, keep_tokenizer, opened
-    from polymod.train.updates import build, plan_of
+    from polymod.train.updates import build, compile_for, plan_of
 
     console = stderr()
     device, dtype = device_and_dtype(config.train.device, config.train.precision)
@@ -100,6 +101,8 @@ def main(config: Config) -> dict[str, Any]:
     if config.begin is not None and not checkpoint_folders(config.out):
         identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
     model.to(device)
+    if config.compile:
+        compile_for(config.update, model)
     update = build(config.update, plan_of(job, model, config.treatment, dtype))
     with opened(config.out, config, identity=identity, free=FREE):
         keep_tokenizer(shards.tokenizer_path, config.out)
@@ -129,7 +132,7 @@ def main(config: Config) -> dict[str, Any]:
                 until, seed = config.train.steps, config.train.seed
                 every = config.monitor.gradients
                 update = monitored(update, config.out, every=every, since=state.step, dtype=dtype)
-                fit(state, update, job.loader.at, until=until, seed=seed, log=log.step, jobs=jobs)
+                fit(state, update, job.batch_at(device), until=until, seed=seed, log=log.step, jobs=jobs)
         valid = job.score(model)
         seconds = training_seconds(config.out)
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "valid": valid}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from polymod.batch import GlobalBatch
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
 from polymod.errors import UserError
@@ -63,6 +64,12 @@ class Pretraining:
         model = MaskedLM(self.config)
         initialise(model, self.train.seed, self._unigrams() if self.train.unigram_bias else None)
         return model
+
+    def batch_at(self, device: torch.device) -> Callable[[int], GlobalBatch]:
+        """The batch of a step; for a GPU in page-locked memory, so that its copy waits for nothing."""
+        if device.type == "cuda":
+            return lambda step: self.loader.at(step).pinned()
+        return self.loader.at
 
     def score(self, model: MaskedLM) -> dict[str, Any]:
         """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""
