@@ -19,13 +19,12 @@ from polymod.bench.timing import interleaved, ratio
 from polymod.errors import UserError
 from polymod.model.compiled import compile_pieces
 from polymod.model.config import PRESETS, ModelConfig
-from polymod.model.flops import flops_per_token
+from polymod.model.flops import PEAK_FLOPS, flops_per_token, peak_flops
 from polymod.model.heads import MaskedLM, initialise
 from polymod.model.loss import masked_lm_loss
 
 Case = dict[str, Any]
 VOCAB, LANGUAGES, ACTIVE = 250_002, 75, 8
-PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16 FLOP/s by the vendor
 GEMM = 8192  # rows and columns of the product that says what the device reaches
 HALF = torch.bfloat16
 
@@ -209,8 +208,7 @@ def _peak() -> float:
         UserError: the device is not known.
     """
     name = torch.cuda.get_device_name()
-    for known, peak in PEAK.items():
-        if known in name:
-            return peak
+    if (peak := peak_flops(name)) is not None:
+        return peak
     what = f"the peak of {name!r} is not known"
-    raise UserError(what, fix=f"known: {', '.join(PEAK)}; leave out the case mfu with --cases")
+    raise UserError(what, fix=f"known: {', '.join(PEAK_FLOPS)}; leave out the case mfu with --cases")

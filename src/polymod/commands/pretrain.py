@@ -85,12 +85,12 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
     from polymod.train.checkpoint import checkpoint_folders, newest, restore, size_of
-    from polymod.train.log import RunLog, training_seconds
+    from polymod.train.log import RunLog, training_seconds, training_speed
     from polymod.train.loop import TrainState, fit
     from polymod.train.memory import extra_trunks, languages_of_step, shortage
     from polymod.train.optim import build_optimizer
     from polymod.train.pretraining import Pretraining
-    from polymod.train.run import device_and_dtype, keep_tokenizer, opened
+    from polymod.train.run import device_and_dtype, device_name, keep_tokenizer, opened
     from polymod.train.updates import build, compile_for, plan_of
 
     console = stderr()
@@ -135,12 +135,16 @@ def main(config: Config) -> dict[str, Any]:
                 fit(state, update, job.batch_at(device), until=until, seed=seed, log=log.step, jobs=jobs)
         valid = job.score(model)
         seconds = training_seconds(config.out)
-    return {"run": str(config.out), "step": state.step, "seconds": seconds, "valid": valid}
+        speed = training_speed(config.out, job.flops_per_token, device_name(device))
+    return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
 
 
 def show(document: dict[str, Any]) -> None:
     """The losses that the run ends with."""
     from polymod.commands.score import show as show_scores
 
-    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s")
+    speed = document["speed"]
+    rates = f"{speed['tokens_per_second']:,.0f} tokens/s, {speed['flops_per_second'] / 1e9:,.0f} GFLOP/s"
+    share = f", {speed['mfu']:.1%} of the device's peak (MFU)" if speed["mfu"] is not None else ""
+    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s, {rates}{share}")
     show_scores(document["valid"])

@@ -16,6 +16,7 @@ from polymod.data.masking import Masking
 from polymod.errors import UserError
 from polymod.files import sha256
 from polymod.model.config import ModelConfig
+from polymod.model.flops import flops_per_token
 from polymod.model.heads import MaskedLM, initialise
 from polymod.text.shards import Shards
 from polymod.train.checkpoint import save
@@ -58,6 +59,12 @@ class Pretraining:
             "tokenizer": sha256(self.shards.tokenizer_path),
             "languages": list(self.shards.tags),
         }
+
+    @property
+    def flops_per_token(self) -> float:
+        """Training FLOPs per token, forward and backward."""
+        train = self.train
+        return flops_per_token(self.config, train.block_tokens, train.mask_probability)["total"]
 
     def new_model(self) -> MaskedLM:
         """The model at step 0."""
