@@ -47,6 +47,7 @@ class Config(CommandConfig):
     nproc: int = Field(1, ge=1, description="processes that share a step, a device each")
     bandwidth: float = Field(10.0, gt=0, description="GB/s between processes")
     update: UpdateName = Field("joint", description="how a step is made")
+    compile: bool = Field(False, description="as in pretrain; not counted")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()

@@ -46,6 +46,7 @@ class Config(CommandConfig):
         None, description="run whose trunk, and packs of the same languages, the weights begin with"
     )
     update: UpdateName = Field("joint", description="how a step is made")
+    compile: bool = Field(False, description="let torch.compile fuse parts of the layers; meant for GPUs")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()
@@ -85,12 +86,12 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
     from polymod.train.checkpoint import checkpoint_folders, newest, restore
-    from polymod.train.log import RunLog, training_seconds
+    from polymod.train.log import RunLog, training_seconds, training_speed
     from polymod.train.loop import fit
     from polymod.train.pretraining import Pretraining, masked_lm
     from polymod.train.residency import around
-    from polymod.train.run import device_and_dtype, keep_tokenizer, opened
-    from polymod.train.updates import build, plan_of
+    from polymod.train.run import device_and_dtype, device_name, keep_tokenizer, opened
+    from polymod.train.updates import build, compile_for, plan_of
 
     console = stderr()
     device, dtype = device_and_dtype(config.train.device, config.train.precision)
@@ -100,6 +101,8 @@ def main(config: Config) -> dict[str, Any]:
     model = masked_lm(state)
     if config.begin is not None and not checkpoint_folders(config.out):
         identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
+    if config.compile:
+        compile_for(config.update, model)
     update = build(config.update, plan_of(job, model, config.treatment, dtype))
     with opened(config.out, config, identity=identity, free=FREE):
         keep_tokenizer(shards.tokenizer_path, config.out)
@@ -125,11 +128,12 @@ def main(config: Config) -> dict[str, Any]:
                 until, seed = config.train.steps, config.train.seed
                 every = config.monitor.gradients
                 update = monitored(update, config.out, every=every, since=state.step, dtype=dtype)
-                update, data_at = around(state.residency, update, job.loader.at)
+                update, data_at = around(state.residency, update, job.batch_at(device))
                 fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
         valid = job.score(state)
         seconds = training_seconds(config.out)
-    return {"run": str(config.out), "step": state.step, "seconds": seconds, "valid": valid}
+        speed = training_speed(config.out, job.flops_per_token, device_name(device))
+    return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
 
 
 def _room(config: Config, model: ModelConfig, device: str) -> str:
@@ -150,5 +154,8 @@ def show(document: dict[str, Any]) -> None:
     """The losses that the run ends with."""
     from polymod.commands.score import show as show_scores
 
-    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s")
+    speed = document["speed"]
+    rates = f"{speed['tokens_per_second']:,.0f} tokens/s, {speed['flops_per_second'] / 1e9:,.0f} GFLOP/s"
+    share = f", {speed['mfu']:.1%} of the device's peak (MFU)" if speed["mfu"] is not None else ""
+    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s, {rates}{share}")
     show_scores(document["valid"])
