@@ -25,7 +25,7 @@ from polymod.train.log import RunLog
 from polymod.train.loop import Job, TrainState
 from polymod.train.optim import build_optimizer
 from polymod.train.pinned import trunk_to
-from polymod.train.residency import check_update, resident
+from polymod.train.residency import Residency, begin_at_home, home_for
 from polymod.train.run import versions
 from polymod.train.score import score_valid, table
 
@@ -77,16 +77,16 @@ class Pretraining:
         Raises:
             UserError: idle languages are to be out of memory, and cannot be.
         """
-        model = MaskedLM(self.config)
-        state = TrainState(model, build_optimizer(model, self.train))
-        if options.mapped:
-            check_update(update)
-            state.residency = resident(model, state.optimizer, options, run, device)
         unigrams_V = self._unigrams() if self.train.unigram_bias else None
-        done = state.residency.let_go if state.residency else lambda tag: None
-        initialise(model, self.train.seed, unigrams_V, done=done)
-        trunk_to(model, device) if state.residency else model.to(device)
-        return state
+        if not options.mapped:
+            model = MaskedLM(self.config)
+            initialise(model, self.train.seed, unigrams_V)
+            return TrainState(model.to(device), build_optimizer(model, self.train))
+        home = home_for(self.config, options, update, run, device)
+        model = begin_at_home(self.config, home, self.train.seed, unigrams_V)
+        trunk_to(model, device)
+        optimizer = build_optimizer(model, self.train)
+        return TrainState(model, optimizer, residency=Residency(home, optimizer, options.languages))
 
     def batch_at(self, device: torch.device) -> Callable[[int], GlobalBatch]:
         """The batch of a step; for a GPU in page-locked memory, so that its copy waits for nothing."""
