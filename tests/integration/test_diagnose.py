@@ -73,7 +73,9 @@ def test_gradients_of_two_runs(data, runs, tmp_path, capsys):
 
 def test_gradients_of_every_checkpoint_and_along_relatedness(data, runs, tmp_path, capsys):
     rows = [[1.0, 0.5, 0.1], [0.5, 1.0, 0.2], [0.1, 0.2, 1.0]]
-    (tmp_path / "world.json").write_text(json.dumps({"relatedness": {"tags": TAGS, "rows": rows}}))
+    families = {tag: {"family": family} for tag, family in zip(TAGS, "aab", strict=True)}
+    world = {"languages": families, "relatedness": {"tags": TAGS, "rows": rows}}
+    (tmp_path / "world.json").write_text(json.dumps(world))
     words = ("--gradients.checkpoints", "all", "--gradients.relatedness", tmp_path / "world.json", *GRADIENTS)
     sketched = ("--gradients.sketch", "256", "--gradients.split", "train")
     document = diagnose(
@@ -81,7 +83,19 @@ def test_gradients_of_every_checkpoint_and_along_relatedness(data, runs, tmp_pat
     )
     assert [result["step"] for result in document["results"]] == [16, 24]
     assert document["results"][0]["sketch"] == 256
-    assert all(-1 <= result["along_relatedness"]["cosine"] <= 1 for result in document["results"])
+    for result in document["results"]:
+        relation, cosine = result["along_relatedness"], result["trunk"]["cosine"]
+        assert -1 <= relation["cosine"] <= 1
+        assert set(relation["groups"]) == set(result["groups"])
+        assert relation["within_families"]["cosine"] == cosine[0][1]
+        assert relation["between_families"]["cosine"] == pytest.approx(
+            (cosine[0][2] + cosine[1][2]) / 2, abs=1e-5
+        )
+    out = ("--data", data, "--out", tmp_path / "out", *words, *sketched)
+    assert execute("diagnose", ["gradients", *map(str, (runs["modular"], *out))]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("rank correlation of the cosine with relatedness") == 2
+    assert "the same of the cosine by group: embeddings" in printed
 
 
 def test_a_watched_run_has_lines_and_the_same_weights(data, runs, tmp_path):
