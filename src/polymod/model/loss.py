@@ -54,7 +54,7 @@ def masked_lm_loss(
 
 
 def softmax_gradient(logits_CV: Tensor, targets_C: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
-    """Gradient of ``scale`` times the summed loss by the logits, in their precision, and the loss of each row:
+    """Gradient of ``scale`` times the summed loss by the logits, in their precision, and each row's loss:
     a function of its inputs only, for ``torch.compile`` to fuse.
     """
     wide_CV = logits_CV.to(_sum_dtype(logits_CV.dtype))
