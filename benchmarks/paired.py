@@ -2,7 +2,7 @@
 
 ``python benchmarks/paired.py SETTING,SETTING,... STUDY [STUDY ...]``
 
-The first SETTING is what the others are compared with; a STUDY is the folder of a finished study, several have
+The first SETTING is what the others are compared with; STUDY is the folder of a finished study, several have
 different seeds. Prints the mean loss of each setting in nats with the steps and seconds of a run, and its
 difference to the first, a mean over the languages that both have: by seed, then the mean over seeds with its
 95 % t interval.
