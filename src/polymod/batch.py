@@ -133,5 +133,9 @@ class GlobalBatch:
     num_targets: int
     digest: str
 
+    def pinned(self) -> GlobalBatch:
+        """The batch in page-locked host memory."""
+        return replace(self, micro=tuple(batch.pinned() for batch in self.micro))
+
 
 _TENSORS = ("ids_N", "positions_N", "starts_S1", "target_rows_M", "targets_M")

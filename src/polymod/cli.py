@@ -150,11 +150,17 @@ def _execute(name: str, words: Sequence[str]) -> None:
     rest = [word for word in arguments if word not in files]
     if len(files) > 1:
         raise UserError(f"two config files: {files[0]} and {files[1]}", fix="give one")
+    of_job = [each for each in options if each[0].startswith("slurm.")]
+    options = [each for each in options if each not in of_job]
     given = [*_positional(module.Config, rest), *options]
     resolved = config.load(module.Config, Path(files[0]) if files else None, given)
     if "print-config" in switches:
         tree = resolved.value.model_dump(mode="json")
         print(json.dumps({"schema": 1, **tree}) if "json" in switches else "\n".join(resolved.lines()))
+        return
+    if "slurm" in switches or of_job:
+        again = [*arguments, *(f"--{key}" if text is None else f"--{key}={text}" for key, text in options)]
+        _queue(name, again, resolved.value, of_job, switches)
         return
     try:
         with redirect_stdout(sys.stderr):  # stdout is for the document, whatever a library prints
@@ -166,6 +172,24 @@ def _execute(name: str, words: Sequence[str]) -> None:
             _show(module, failure.document, switches)
         raise
     _show(module, document, switches)
+
+
+def _queue(
+    name: str, words: list[str], config: Any, options: Sequence[tuple[str, str | None]], switches: set[str]
+) -> None:
+    """The command as a job of a cluster; its own options have been checked."""
+    from polymod.commands import slurm
+    from polymod.config import load
+
+    wanted = load(slurm.Request, None, options).value.slurm
+    if "slurm" not in switches:
+        raise UserError("options of a Slurm job without --slurm", fix="add --slurm, or leave them out")
+    nproc = getattr(config, "nproc", None)
+    if wanted.nodes > 1 and nproc is None:
+        raise UserError(f"{name} runs on one machine", where="--slurm.nodes", fix="leave it out")
+    words = [name, *(word for word in words if not word.startswith("--nproc="))]
+    job = slurm.Job(words, wanted.nodes, nproc or 1)
+    _show(slurm, slurm.submit(job, wanted, getattr(config, "out", None)), switches)
 
 
 def _show(module: Any, document: Mapping[str, Any], switches: set[str]) -> None:

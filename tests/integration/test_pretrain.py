@@ -133,10 +133,13 @@ def test_sigterm_saves_the_step_and_exits_75(data, straight, tmp_path):
 
 def test_the_time_of_a_run_is_that_of_all_its_starts(data, straight, capsys):
     assert pretrain(data, straight, "--json") == 0
-    seconds = json.loads(capsys.readouterr().out)["seconds"]
+    document = json.loads(capsys.readouterr().out)
+    seconds, speed = document["seconds"], document["speed"]
     lines = [line for line in read_metrics(straight) if line["kind"] == "train"]
     assert 0 < seconds <= lines[-1]["seconds"] * 1.01
     assert seconds == pytest.approx(training_seconds(straight))
+    assert speed["tokens_per_second"] == pytest.approx(sum(line["tokens"] for line in lines) / seconds)
+    assert speed["mfu"] is None  # of a CPU no peak is known
 
 
 def test_two_processes_cannot_train_in_one_folder(data, straight):

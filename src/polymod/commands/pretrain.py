@@ -45,6 +45,7 @@ class Config(CommandConfig):
         None, description="run whose trunk, and packs of the same languages, the weights begin with"
     )
     update: UpdateName = Field("joint", description="how a step is made")
+    compile: bool = Field(False, description="let torch.compile fuse parts of the layers; meant for GPUs")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()
@@ -84,13 +85,13 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
     from polymod.train.checkpoint import checkpoint_folders, newest, restore, size_of
-    from polymod.train.log import RunLog, training_seconds
+    from polymod.train.log import RunLog, training_seconds, training_speed
     from polymod.train.loop import TrainState, fit
     from polymod.train.memory import extra_trunks, languages_of_step, shortage
     from polymod.train.optim import build_optimizer
     from polymod.train.pretraining import Pretraining
-    from polymod.train.run import device_and_dtype, keep_tokenizer, opened
-    from polymod.train.updates import build, plan_of
+    from polymod.train.run import device_and_dtype, device_name, keep_tokenizer, opened
+    from polymod.train.updates import build, compile_for, plan_of
 
     console = stderr()
     device, dtype = device_and_dtype(config.train.device, config.train.precision)
@@ -100,6 +101,8 @@ def main(config: Config) -> dict[str, Any]:
     if config.begin is not None and not checkpoint_folders(config.out):
         identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
     model.to(device)
+    if config.compile:
+        compile_for(config.update, model)
     update = build(config.update, plan_of(job, model, config.treatment, dtype))
     with opened(config.out, config, identity=identity, free=FREE):
         keep_tokenizer(shards.tokenizer_path, config.out)
@@ -129,15 +132,19 @@ def main(config: Config) -> dict[str, Any]:
                 until, seed = config.train.steps, config.train.seed
                 every = config.monitor.gradients
                 update = monitored(update, config.out, every=every, since=state.step, dtype=dtype)
-                fit(state, update, job.loader.at, until=until, seed=seed, log=log.step, jobs=jobs)
+                fit(state, update, job.batch_at(device), until=until, seed=seed, log=log.step, jobs=jobs)
         valid = job.score(model)
         seconds = training_seconds(config.out)
-    return {"run": str(config.out), "step": state.step, "seconds": seconds, "valid": valid}
+        speed = training_speed(config.out, job.flops_per_token, device_name(device))
+    return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
 
 
 def show(document: dict[str, Any]) -> None:
     """The losses that the run ends with."""
     from polymod.commands.score import show as show_scores
 
-    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s")
+    speed = document["speed"]
+    rates = f"{speed['tokens_per_second']:,.0f} tokens/s, {speed['flops_per_second'] / 1e9:,.0f} GFLOP/s"
+    share = f", {speed['mfu']:.1%} of the device's peak (MFU)" if speed["mfu"] is not None else ""
+    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s, {rates}{share}")
     show_scores(document["valid"])

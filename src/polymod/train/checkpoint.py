@@ -4,12 +4,16 @@
 names under ``optimizer/``, ``extra.safetensors`` if the update carries something from step to step,
 ``state.json`` and ``manifest.json``. A folder with that name is whole: it was
 written under another one, fsynced and renamed. Nothing is pickled.
+
+Only what has changed since the last checkpoint is written. The rest are hard links to its files, so that
+time and bytes follow the languages that were trained, not those that are installed.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +23,23 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from polymod.errors import UserError
-from polymod.files import atomic_folder, language_name, problems, read_json, write_json, write_manifest
+from polymod.files import (
+    atomic_folder,
+    language_name,
+    listed,
+    problems,
+    read_json,
+    write_json,
+    write_manifest,
+)
 from polymod.model.config import ModelConfig
 from polymod.model.heads import MaskedLM
-from polymod.model.partition import TRUNK, partition
-from polymod.train.loop import TrainState
+from polymod.model.partition import TRUNK, owner, partition
+from polymod.train.loop import TrainState, Written
 
 SCHEMA = 1
 EXTRA = "extra.safetensors"
+OPTIMIZER = "optimizer/"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -56,16 +69,19 @@ def save(state: TrainState, run: Path, *, facts: Mapping[str, Any], keep: int) -
     if folder.exists() and problems(folder):  # damaged, which is why its steps were done again
         shutil.rmtree(folder)
     if not folder.exists():
+        updates = _updates(state)
         with atomic_folder(folder) as temporary:
-            _write(temporary, dict(state.model.named_parameters()))
-            _write(temporary / "optimizer", optimizer_tensors(state))
+            known = _link(temporary, state.written, updates)
+            _write(temporary, dict(state.model.named_parameters()), known)
+            _write(temporary, optimizer_tensors(state), known, OPTIMIZER)
             if state.extra:
                 save_file({name: _plain(tensor) for name, tensor in state.extra.items()}, temporary / EXTRA)
             document = {"schema": SCHEMA, "step": state.step, "chain": state.chain, **facts}
             write_json(
                 temporary / "state.json", {**document, "model": state.model.config.model_dump(mode="json")}
             )
-            write_manifest(temporary)
+            write_manifest(temporary, known)
+        state.written = Written(folder, updates)
     for old in checkpoint_folders(run)[:-keep]:
         shutil.rmtree(old)
     return folder
@@ -132,6 +148,7 @@ def restore(state: TrainState, saved: Saved) -> None:
     state.step, state.chain = saved.step, saved.chain
     extra = saved.folder / EXTRA
     state.extra = load_file(extra) if extra.exists() else {}
+    state.written = Written(saved.folder, _updates(state))
 
 
 def optimizer_tensors(state: TrainState) -> dict[str, Tensor]:
@@ -150,14 +167,53 @@ def size_of(model: torch.nn.Module) -> int:
     return 3 * sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
 
 
-def _write(folder: Path, tensors: Mapping[str, Tensor]) -> None:
-    """One file for the trunk's tensors and one per language."""
+def _updates(state: TrainState) -> dict[str | None, int]:
+    """By owner, how often the optimiser has moved its parameters, summed over them.
+
+    Nothing else moves them, so equal numbers mean equal bits.
+    """
+    updates: dict[str | None, int] = {}
+    for name, parameter in state.model.named_parameters():
+        moments = state.optimizer.state.get(parameter)
+        updates[owner(name)] = updates.get(owner(name), 0) + (int(moments["step"]) if moments else 0)
+    return updates
+
+
+def _link(folder: Path, written: Written | None, updates: Mapping[str | None, int]) -> dict[str, str]:
+    """Link what has not changed since a checkpoint, and return hashes by name as its manifest has them.
+
+    What cannot be linked (another disk, a file that is gone) is left out, and so written anew.
+    """
+    if written is None or written.folder.parent != folder.parent:
+        return {}
+    try:
+        there = listed(written.folder)
+    except UserError:  # without its hashes nobody could tell whether its files are whole
+        return {}
+    same = [_file_of(tag) for tag, count in updates.items() if written.updates.get(tag) == count]
+    known: dict[str, str] = {}
+    for name in there.keys() & {*same, *(OPTIMIZER + name for name in same)}:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(written.folder / name, folder / name)
+        except OSError:
+            continue
+        known[name] = there[name][1]
+    return known
+
+
+def _file_of(tag: str | None) -> str:
+    """The trunk's file or a language's."""
+    return "trunk.safetensors" if tag is TRUNK else f"languages/{language_name(tag)}.safetensors"
+
+
+def _write(folder: Path, tensors: Mapping[str, Tensor], known: Collection[str], within: str = "") -> None:
+    """One file for the trunk's tensors and one per language, except for those that are known."""
     for tag, names in partition(tensors).items():
-        path = folder / (
-            "trunk.safetensors" if tag is TRUNK else f"languages/{language_name(tag)}.safetensors"
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: _plain(tensors[name]) for name in names}, path)
+        name = within + _file_of(tag)
+        if name not in known:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            save_file({name: _plain(tensors[name]) for name in names}, folder / name)
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -8,9 +8,10 @@ import gc
 import hashlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
@@ -28,6 +29,18 @@ MOST_SKIPS = 10  # steps in a row whose gradients are not finite
 _STEPS_PER_COLLECTION = 200
 
 
+@dataclass(frozen=True)
+class Written:
+    """A checkpoint that a state was written to or read from.
+
+    Attributes:
+        updates: how often the optimiser had moved the parameters of each owner (``None``: the trunk).
+    """
+
+    folder: Path
+    updates: Mapping[str | None, int]
+
+
 @dataclass
 class TrainState:
     """All that a checkpoint holds: the rest is a function of ``(seed, step)``.
@@ -36,6 +49,7 @@ class TrainState:
         step: optimiser steps done.
         chain: hash over the batches seen so far, in order.
         extra: what the update carries from one step to the next.
+        written: the newest checkpoint, which holds what has not changed since then.
     """
 
     model: MaskedLM | TaskModel
@@ -43,6 +57,7 @@ class TrainState:
     step: int = 0
     chain: str = ""
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
+    written: Written | None = None
 
 
 Update = Callable[[TrainState, D], StepMetrics]

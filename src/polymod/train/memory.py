@@ -7,6 +7,7 @@ D model width, F feed-forward width, B bottleneck width, V vocabulary.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from polymod.model.config import ROWS_PER_CHUNK, ModelConfig
 from polymod.model.flops import parameters
@@ -46,13 +47,12 @@ def memory(
         ``treatment`` (what the update holds besides) and ``total``.
     """
     counts = parameters(config)
-    trunk, per_language = counts["total"] - counts["packs"], counts["packs"] // max(1, len(config.packs))
-    in_batch = languages_of_step(len(config.packs), options)
+    trunk = counts["total"] - counts["packs"]
     rows = min(ROWS_PER_CHUNK, max(1, round(options.micro_tokens * options.mask_probability)))
     embedding = config.vocab_size * config.architecture.hidden_size
     parts = {
         "weights": FP32 * counts["total"],
-        "gradients": FP32 * (trunk + in_batch * per_language),
+        "gradients": gradient_bytes(config, options),
         "optimizer": 2 * FP32 * counts["total"],
         "activations": element * options.micro_tokens * activations_per_token(config),
         "head": FP32 * (2 * rows * config.vocab_size + embedding),
@@ -64,11 +64,28 @@ def memory(
 def shortage(config: ModelConfig, options: TrainOptions, *, trunks: int = 0) -> str:
     """A warning if a step on the CPU needs more memory than this machine has; else nothing."""
     needed = memory(config, options, trunks=trunks)["total"]
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    there = machine_memory("cpu")
     if needed < 0.9 * there:
         return ""
     have = f"a step needs about {needed / 1e9:.1f} GB, this machine has {there / 1e9:.1f} GB"
     return f"{have}: lower --train.micro-tokens, or the sizes of the model"
+
+
+def machine_memory(device: str) -> int:
+    """Bytes of memory that this machine has, on its CUDA device if it has one and is not told ``cpu``."""
+    if device != "cpu" and Path("/proc/driver/nvidia/version").exists():
+        import torch  # only here: counting needs no torch
+
+        if torch.cuda.is_available():
+            return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def gradient_bytes(config: ModelConfig, options: TrainOptions) -> int:
+    """Bytes of gradients that a step has at most: the trunk's and those of the languages of a batch."""
+    counts = parameters(config)
+    trunk, per_language = counts["total"] - counts["packs"], counts["packs"] // max(1, len(config.packs))
+    return FP32 * (trunk + languages_of_step(len(config.packs), options) * per_language)
 
 
 def activations_per_token(config: ModelConfig) -> int:

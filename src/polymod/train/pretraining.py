@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +10,13 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from polymod.batch import GlobalBatch
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
 from polymod.errors import UserError
 from polymod.files import sha256
 from polymod.model.config import ModelConfig
+from polymod.model.flops import flops_per_token
 from polymod.model.heads import MaskedLM, initialise
 from polymod.text.shards import Shards
 from polymod.train.checkpoint import save
@@ -58,11 +60,23 @@ class Pretraining:
             "languages": list(self.shards.tags),
         }
 
+    @property
+    def flops_per_token(self) -> float:
+        """Training FLOPs per token, forward and backward."""
+        train = self.train
+        return flops_per_token(self.config, train.block_tokens, train.mask_probability)["total"]
+
     def new_model(self) -> MaskedLM:
         """The model at step 0."""
         model = MaskedLM(self.config)
         initialise(model, self.train.seed, self._unigrams() if self.train.unigram_bias else None)
         return model
+
+    def batch_at(self, device: torch.device) -> Callable[[int], GlobalBatch]:
+        """The batch of a step; for a GPU in page-locked memory, so that its copy waits for nothing."""
+        if device.type == "cuda":
+            return lambda step: self.loader.at(step).pinned()
+        return self.loader.at
 
     def score(self, model: MaskedLM) -> dict[str, Any]:
         """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""
