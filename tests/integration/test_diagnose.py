@@ -96,10 +96,16 @@ def test_gradients_of_every_checkpoint_and_along_relatedness(data, runs, tmp_pat
         assert relation["between_families"]["cosine"] == pytest.approx(
             (cosine[0][2] + cosine[1][2]) / 2, abs=1e-5
         )
+    (average,) = document["averages"]
+    assert average["steps"] == [16, 24]
+    first, second = (result["trunk"]["cosine"][0][1] for result in document["results"])
+    assert average["trunk"]["cosine"][0][1] == pytest.approx((first + second) / 2, abs=1e-5)
+    assert average["along_relatedness"]["within_families"]["cosine"] == average["trunk"]["cosine"][0][1]
     out = ("--data", data, "--out", tmp_path / "out", *words, *sketched)
     assert execute("diagnose", ["gradients", *map(str, (runs["modular"], *out))]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("rank correlation of the cosine with relatedness") == 2
+    assert printed.count("rank correlation of the cosine with relatedness") == 3
+    assert "at steps 16, 24: mean cosine of gradients" in printed
     assert "the same of the cosine by group: embeddings" in printed
 
 
