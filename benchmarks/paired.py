@@ -1,10 +1,11 @@
 """Settings of a study beside one of them, paired by seed.
 
-``python benchmarks/paired.py STUDY SETTING [SETTING ...]``
+``python benchmarks/paired.py SETTING,SETTING,... STUDY [STUDY ...]``
 
-STUDY is the folder of a finished study, the first SETTING what the others are compared with. Prints the mean
-loss of each in nats with the steps and seconds of a run, and the difference to the first, a mean over the
-languages that both have: by seed, then the mean over seeds with its 95 % t interval.
+The first SETTING is what the others are compared with; STUDY is the folder of a finished study, several have
+different seeds. Prints the mean loss of each setting in nats with the steps and seconds of a run, and its
+difference to the first, a mean over the languages that both have: by seed, then the mean over seeds with its
+95 % t interval.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ Losses = dict[int, dict[str, float]]  # by seed, then by language
 
 
 def main() -> None:
-    """Read the study, print two lines for each setting."""
-    folder, first, *others = sys.argv[1:]
-    runs = read_json(Path(folder) / "study.json")["runs"].values()
-    settings = {name: [run for run in runs if run["setting"] == name] for name in (first, *others)}
+    """Read the studies, print two lines for each setting."""
+    names, *folders = sys.argv[1:]
+    runs = [run for each in folders for run in read_json(Path(each) / "study.json")["runs"].values()]
+    settings = {name: [run for run in runs if run["setting"] == name] for name in names.split(",")}
+    first = next(iter(settings))
     reference = losses(settings[first])
     for name, some in settings.items():
         own = losses(some)

@@ -126,16 +126,6 @@ def diagnose_gradients(
     else:
         document = collection.document(("cosine", "corrected"), ())
     if kinship is not None:
-        document["along_relatedness"] = _along(kinship, document)
+        document["along_relatedness"] = kinship.of_gradients(document)
     tokens = options.batch_tokens // subject.block * subject.block
     return {**subject.heading, "sketch": buckets, "tokens_per_batch": tokens, **document}
-
-
-def _along(kinship: Kinship, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Agreement of the trunk beside relatedness, and the correlation of each of its groups."""
-    tags, groups = document["languages"], document["groups"]
-    found = {name: kinship.along(tags, part["cosine"]) for name, part in groups.items() if "cosine" in part}
-    return {
-        **kinship.document(tags, document["trunk"], ("cosine", "corrected")),
-        "groups": {name: relation.correlation if relation else None for name, relation in found.items()},
-    }

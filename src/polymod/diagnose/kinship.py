@@ -98,6 +98,16 @@ class Kinship:
             "between_families": {name: relation.between for name, relation in there.items()},
         }
 
+    def of_gradients(self, measured: Mapping[str, Any]) -> dict[str, Any]:
+        """Agreement of the trunk beside relatedness, and the correlation of each of its groups."""
+        tags = measured["languages"]
+        parts = {name: part for name, part in measured["groups"].items() if "cosine" in part}
+        found = {name: self.along(tags, part["cosine"]) for name, part in parts.items()}
+        return {
+            **self.document(tags, measured["trunk"], ("cosine", "corrected")),
+            "groups": {name: relation.correlation if relation else None for name, relation in found.items()},
+        }
+
 
 @dataclass(frozen=True)
 class Relation:

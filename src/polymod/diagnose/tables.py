@@ -31,6 +31,15 @@ def gradient_lines(checkpoint: Mapping[str, Any]) -> Iterator[str]:
     yield from _along(checkpoint.get("along_relatedness"), ("cosine", "corrected"))
 
 
+def average_lines(run: Mapping[str, Any]) -> Iterator[str]:
+    """Agreement of a run over its checkpoints."""
+    tags, steps = run["languages"], run["steps"]
+    yield f"{run['run']} at steps {', '.join(f'{step:,}' for step in steps)}: mean cosine of gradients"
+    if len(tags) <= FEW:
+        yield from matrix_lines(tags, tags, run["trunk"]["cosine"])
+    yield from _along(run.get("along_relatedness"), ("cosine", "corrected"))
+
+
 def mask_lines(run: Mapping[str, Any]) -> Iterator[str]:
     """Losses under masks and overlap of one run, by sparsity."""
     units = ", ".join(f"{entry['gates']:,} {unit}" for unit, entry in run["units"].items())
