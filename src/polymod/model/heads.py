@@ -5,11 +5,8 @@ N packed rows, M masked rows, D model width, V vocabulary.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-from functools import partial
-=======
 from collections.abc import Callable
->>>>>>> 61cc7104153a57c4feed2c107e1907b12be8eba9
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -18,13 +15,8 @@ from torch import Tensor, nn
 from polymod.batch import Batch
 from polymod.model.config import ModelConfig
 from polymod.model.encoder import Encoder
-<<<<<<< HEAD
 from polymod.model.loss import SoftmaxGradient, masked_lm_loss, masked_lm_loss_naive
-from polymod.model.packs import generator, initial_
-=======
-from polymod.model.loss import masked_lm_loss, masked_lm_loss_naive
 from polymod.model.packs import KEY, generator, initial_
->>>>>>> 61cc7104153a57c4feed2c107e1907b12be8eba9
 
 
 class MaskedLMHead(nn.Module):
