@@ -143,12 +143,15 @@ def resident(
     return Residency(home, options.languages)
 
 
-def check_update(update: UpdateName) -> None:
-    """An update must be content with the languages of its batch.
+def check_update(update: UpdateName, processes: int) -> None:
+    """An update must be content with the languages of its batch, in one process.
 
     Raises:
-        UserError: it reads text of others.
+        UserError: it reads text of others, or there are several processes.
     """
+    if processes > 1:
+        what = "several processes keep all languages in memory"
+        raise UserError(what, where="--residency.mapped", fix="leave it out, or --nproc")
     if update.startswith("meta"):
         what = f"--update {update} reads text of other languages than those of a step"
         raise UserError(what, where="--residency.mapped", fix="leave it out, or give another --update")
