@@ -10,10 +10,12 @@ from pydantic import Field
 from polymod.config import CommandConfig, LastingPath, Names, Tree
 from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
-from polymod.progress import bars, stderr
+from polymod.progress import stderr
 from polymod.train.config import (
+    HangAfter,
     MixtureOptions,
     ModelOptions,
+    Nproc,
     ResidencyOptions,
     TrainOptions,
     TreatmentOptions,
@@ -22,7 +24,14 @@ from polymod.train.config import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
+    from polymod.batch import GlobalBatch
+    from polymod.model.heads import MaskedLM
     from polymod.text.shards import Shards
+    from polymod.train.loop import TrainState, Update
+    from polymod.train.parallel import Ranks
+    from polymod.train.pretraining import Pretraining
 
 DEFAULT_PRESET = "modern-tiny"
 # What may change between one start of a run and the next.
@@ -30,6 +39,7 @@ FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
     *("monitor.gradients", "begun_from", "residency.mapped", "residency.languages", "residency.folder"),
+    *("nproc", "hang_after"),
 )
 
 
@@ -45,6 +55,8 @@ class Config(CommandConfig):
     begin: LastingPath | None = Field(
         None, description="run whose trunk, and packs of the same languages, the weights begin with"
     )
+    nproc: Nproc = 1
+    hang_after: HangAfter = 600.0
     update: UpdateName = Field("joint", description="how a step is made")
     compile: bool = Field(False, description="let torch.compile fuse parts of the layers; meant for GPUs")
     model: ModelOptions = ModelOptions()
@@ -81,32 +93,37 @@ class Config(CommandConfig):
 
 def main(config: Config) -> dict[str, Any]:
     """Train until ``train.steps``; resume if the run was begun before."""
+    from polymod.train.parallel import joined
+    from polymod.train.run import device_and_dtype
+
+    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    with joined(config.nproc, device, hang_after=config.hang_after) as ranks:
+        return _pretrained(config, ranks, dtype)
+
+
+def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, Any]:
+    """The work of one process; the first one has the document."""
     from polymod.diagnose.monitor import monitored
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
-    from polymod.train.checkpoint import checkpoint_folders, newest, restore
-    from polymod.train.log import RunLog, training_seconds, training_speed
-    from polymod.train.loop import fit
+    from polymod.train.checkpoint import agreed, checkpoint_folders, restore
+    from polymod.train.log import training_seconds, training_speed
     from polymod.train.pretraining import Pretraining, masked_lm
-    from polymod.train.residency import around
-    from polymod.train.run import device_and_dtype, device_name, keep_tokenizer, opened
-    from polymod.train.updates import build, compile_for, plan_of
+    from polymod.train.run import device_name, keep_tokenizer, opened
 
-    console = stderr()
-    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
-    job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture)
-    identity, state = job.identity, job.new_state(config.residency, config.update, config.out, device)
+    job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture, ranks)
+    identity, state = job.identity, job.new_state(config.residency, config.update, config.out)
     model = masked_lm(state)
     if config.begin is not None and not checkpoint_folders(config.out):
         identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
-    if config.compile:
-        compile_for(config.update, model)
-    update = build(config.update, plan_of(job, model, config.treatment, dtype))
-    with opened(config.out, config, identity=identity, free=FREE):
-        keep_tokenizer(shards.tokenizer_path, config.out)
-        saved, complaints = newest(config.out)
+    update = _update(config, job, model, dtype)
+    with opened(config.out, config, identity=identity, free=FREE, ranks=ranks):
+        if ranks.first:
+            keep_tokenizer(shards.tokenizer_path, config.out)
+        saved, complaints = agreed(config.out, ranks)
         for complaint in complaints:
             console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
         if saved is None and complaints and config.begin is not None:
@@ -117,30 +134,55 @@ def main(config: Config) -> dict[str, Any]:
             console.print(
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
-        if warning := _room(config, model.config, device.type):
-            console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
-            with (
-                bars("steps", console) as group,
-                RunLog(config.out, group, config.train, since=state.step) as log,
-            ):
-                jobs = job.jobs(config.out, log, facts={"identity": identity}, console=console)
-                until, seed = config.train.steps, config.train.seed
-                every = config.monitor.gradients
-                update = monitored(update, config.out, every=every, since=state.step, dtype=dtype)
-                update, data_at = around(state.residency, update, job.batch_at(device))
-                fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
+            every, since = config.monitor.gradients, state.step
+            update = monitored(update, config.out, every=every, since=since, dtype=dtype, ranks=ranks)
+            _train(config, job, state, update, facts={"identity": identity})
+        if not ranks.first:
+            return {}
         valid = job.score(state)
         seconds = training_seconds(config.out)
-        speed = training_speed(config.out, job.flops_per_token, device_name(device))
+        speed = training_speed(config.out, job.flops_per_token, device_name(ranks.device))
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
 
 
-def _room(config: Config, model: ModelConfig, device: str) -> str:
+def _update(config: Config, job: Pretraining, model: MaskedLM, dtype: torch.dtype) -> Update[GlobalBatch]:
+    """How a step is made."""
+    from polymod.train.updates import build, compile_for, plan_of
+
+    if config.compile:
+        compile_for(config.update, model)
+    return build(config.update, plan_of(job, model, config.treatment, dtype))
+
+
+def _train(
+    config: Config,
+    job: Pretraining,
+    state: TrainState,
+    update: Update[GlobalBatch],
+    facts: dict[str, Any],
+) -> None:
+    """Bring the state to the last step."""
+    from polymod.train.log import logged
+    from polymod.train.loop import fit
+    from polymod.train.residency import around
+
+    console = stderr(quiet=not job.ranks.first)
+    if warning := _room(config, job):
+        console.print(f"warning: {warning}", markup=False)
+    with logged(config.out, console, config.train, since=state.step, ranks=job.ranks) as log:
+        jobs = job.jobs(config.out, log, facts=facts, console=console)
+        until, seed = config.train.steps, config.train.seed
+        update, data_at = around(state.residency, update, job.at)
+        fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
+
+
+def _room(config: Config, job: Pretraining) -> str:
     """Refuse if the disk is too small; a warning if memory is."""
     from polymod.files import require_space
     from polymod.train.memory import checkpoint_bytes, extra_trunks, languages_of_step, mapped_bytes, shortage
 
+    model, device = job.config, job.ranks.device.type
     mapped = config.residency.mapped and device == "cpu" and config.residency.folder is None
     moments = 2 * mapped_bytes(model) // 3 if mapped else 0  # the weights are there already
     require_space(config.out, int(2.2 * checkpoint_bytes(model)) + moments)

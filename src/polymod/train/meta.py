@@ -24,9 +24,10 @@ from polymod.model.partition import TRUNK, owner, place
 from polymod.train.by_language import frozen
 from polymod.train.config import TrainOptions, TreatmentOptions
 from polymod.train.episodes import Episodes
-from polymod.train.joint import apply, backward
+from polymod.train.joint import apply, backward_all, begun
 from polymod.train.loop import TrainState, Update
 from polymod.train.optim import learning_rate
+from polymod.train.parallel import ALONE, Ranks
 
 Tensors = dict[str, Tensor]
 # Mean loss of a batch with some parameters replaced; told whether it is differentiated twice.
@@ -59,6 +60,7 @@ def meta_gradient(
     inner_lr: float,
     order: int = 2,
     phi: Collection[str] = (),
+    ranks: Ranks = ALONE,
 ) -> tuple[Tensors, MetaMetrics]:
     """Gradient of the mean query loss after a virtual step of the trunk, with respect to phi.
 
@@ -76,6 +78,7 @@ def meta_gradient(
     Args:
         order: 1 leaves the second term out.
         phi: names of the meta parameters; by default all that the languages of ``support`` own.
+        ranks: processes that share the queries; the virtual step is made by each of them.
 
     Raises:
         ValueError: with order 1 and no query in a language of ``support`` there is no signal.
@@ -94,12 +97,13 @@ def meta_gradient(
         g = gradient(support_loss, theta, create_graph=order == 2)
     stepped = {name: theta[name].detach() - inner_lr * g[name].detach() for name in theta}
     stepped = leaves(stepped, stepped)
-    v, direct, losses = zeros(theta), zeros(phi_leaves), []
-    for query in queries:
-        query_loss = loss(model, {**stepped, **phi_leaves}, query, False)
-        losses.append(query_loss.detach())
+    v, direct, losses = zeros(theta), zeros(phi_leaves), list(support_loss.new_zeros(len(queries)))
+    for number in range(ranks.rank, len(queries), ranks.size):
+        query_loss = loss(model, {**stepped, **phi_leaves}, queries[number], False)
+        losses[number] = query_loss.detach()
         for name, part in gradient(query_loss, {**stepped, **phi_leaves}).items():
             (direct if name in direct else v)[name] += part / len(queries)
+    ranks.sum_([*v.values(), *direct.values(), *losses], "meta")
     through = zeros(phi_leaves)
     if order == 2:
         product = torch.stack([(g[name] * v[name]).sum() for name in g]).sum()
@@ -135,20 +139,19 @@ def meta(
     trains = any(parameter.requires_grad and id(parameter) not in ids for parameter in model.parameters())
 
     def update(state: TrainState, batch: GlobalBatch) -> StepMetrics:
-        metrics = StepMetrics(tokens=sum(micro.num_tokens for micro in batch.micro), digest=batch.digest)
+        metrics, device = begun(batch), next(model.parameters()).device
         metrics.learning_rate = learning_rate(state.step, options)
-        device = next(model.parameters()).device
         if trains:
             state.optimizer.zero_grad(set_to_none=True)
-            with frozen(own if treatment.trunk_only else []):
-                for micro in batch.micro:
-                    backward(state.model, micro.to(device), 1.0 / max(1, batch.num_targets), dtype, metrics)
+            with frozen(own if treatment.trunk_only else []), state.reducer.summing(batch, metrics):
+                backward_all(state.model, batch, dtype, metrics)
             if apply(state, options, metrics).skipped:
                 return metrics
         for number in range(state.step * treatment.draws, (state.step + 1) * treatment.draws):
             tag = drawn(batch, int(key(options.seed, "meta", number)))
             state.optimizer.zero_grad(set_to_none=True)
             others = [other for other in episodes.tags if other != tag or not treatment.only_other_languages]
+            state.ranks.seed_alike(options.seed, "dropout", "meta", number)  # all make the same virtual step
             gradient_of, found = meta_gradient(
                 state.model,
                 masked_lm,
@@ -157,6 +160,7 @@ def meta(
                 inner_lr=treatment.inner_rate or metrics.learning_rate,
                 order=treatment.order,
                 phi=[*heads, *(name for name, _ in model.named_parameters() if owner(name) == tag)],
+                ranks=state.ranks,
             )
             if not trains:  # nothing else says what the loss is
                 count = len(support.targets_M)
@@ -171,7 +175,7 @@ def meta(
 
 def drawn(batch: GlobalBatch, bits: int) -> str:
     """The language of a random token of a batch."""
-    spans = [span for micro in batch.micro for span in micro.route.spans]
+    spans = [span for micro in (batch.whole or batch).micro for span in micro.route.spans]
     place_ = bits % sum(stop - start for _, start, stop in spans)
     for tag, start, stop in spans:
         if place_ < stop - start:

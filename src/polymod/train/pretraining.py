@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from rich.console import Console
 from polymod.batch import GlobalBatch
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
+from polymod.data.parts import part
 from polymod.errors import UserError
 from polymod.files import sha256
 from polymod.model.config import ModelConfig
@@ -21,9 +22,10 @@ from polymod.model.heads import MaskedLM, initialise
 from polymod.text.shards import Shards
 from polymod.train.checkpoint import save
 from polymod.train.config import MixtureOptions, ResidencyOptions, TrainOptions, UpdateName
-from polymod.train.log import RunLog
+from polymod.train.log import NoLog, RunLog
 from polymod.train.loop import Job, TrainState
 from polymod.train.optim import build_optimizer
+from polymod.train.parallel import Ranks
 from polymod.train.pinned import trunk_to
 from polymod.train.residency import Residency, begin_at_home, home_for
 from polymod.train.run import versions
@@ -31,7 +33,7 @@ from polymod.train.score import score_valid, table
 
 
 class Pretraining:
-    """A model configuration, shards and options, put together.
+    """A model configuration, shards and options, put together; for one of several processes if so asked.
 
     Raises:
         UserError: blocks longer than the model's positions, too little text for a block.
@@ -43,12 +45,13 @@ class Pretraining:
         model: ModelConfig,
         train: TrainOptions,
         mixture: MixtureOptions,
+        ranks: Ranks | None = None,
     ) -> None:
         longest = model.architecture.max_length
         if train.block_tokens > longest:
             what = f"blocks of {train.block_tokens} tokens in a model of at most {longest}"
             raise UserError(what, fix="lower --train.block-tokens or raise --model.max-length")
-        self.shards, self.config, self.train = shards, model, train
+        self.shards, self.config, self.train, self.ranks = shards, model, train, ranks or Ranks()
         v = shards.vocabulary
         self.masking = Masking(v.mask_id, v.special, v.size, train.mask_probability)
         self.plan = batch_plan(train, mixture)
@@ -69,30 +72,31 @@ class Pretraining:
         train = self.train
         return flops_per_token(self.config, train.block_tokens, train.mask_probability)["total"]
 
-    def new_state(
-        self, options: ResidencyOptions, update: UpdateName, run: Path, device: torch.device
-    ) -> TrainState:
+    def new_state(self, options: ResidencyOptions, update: UpdateName, run: Path) -> TrainState:
         """The model at step 0 and its optimiser.
 
         Raises:
             UserError: idle languages are to be out of memory, and cannot be.
         """
+        device, ranks = self.ranks.device, self.ranks
         unigrams_V = self._unigrams() if self.train.unigram_bias else None
         if not options.mapped:
             model = MaskedLM(self.config)
             initialise(model, self.train.seed, unigrams_V)
-            return TrainState(model.to(device), build_optimizer(model, self.train))
-        home = home_for(self.config, options, update, run, device)
+            return TrainState(model.to(device), build_optimizer(model, self.train), ranks=ranks)
+        home = home_for(self.config, options, update, run, ranks)
         model = begin_at_home(self.config, home, self.train.seed, unigrams_V)
         trunk_to(model, device)
         optimizer = build_optimizer(model, self.train)
-        return TrainState(model, optimizer, residency=Residency(home, optimizer, options.languages))
+        residency = Residency(home, optimizer, options.languages)
+        return TrainState(model, optimizer, ranks=ranks, residency=residency)
 
-    def batch_at(self, device: torch.device) -> Callable[[int], GlobalBatch]:
-        """The batch of a step; for a GPU in page-locked memory, so that its copy waits for nothing."""
-        if device.type == "cuda":
-            return lambda step: self.loader.at(step).pinned()
-        return self.loader.at
+    def at(self, step: int) -> GlobalBatch:
+        """What this process computes of the batch of one optimiser step; for a GPU in page-locked memory, so
+        that its copy waits for nothing.
+        """
+        batch = part(self.loader.at(step), self.ranks.rank, self.ranks.size)
+        return batch.pinned() if self.ranks.device.type == "cuda" else batch
 
     def score(self, state: TrainState) -> dict[str, Any]:
         """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""
@@ -101,8 +105,12 @@ class Pretraining:
         losses = score_valid(masked_lm(state), self.shards, coming, self.masking, self.plan, limit=limit)
         return table(losses, {tag: self.shards.info(tag)["unigram_entropy"] for tag in tags})
 
-    def jobs(self, run: Path, log: RunLog, *, facts: Mapping[str, Any], console: Console) -> tuple[Job, ...]:
-        """Score the valid split, save a checkpoint."""
+    def jobs(
+        self, run: Path, log: RunLog | NoLog, *, facts: Mapping[str, Any], console: Console
+    ) -> tuple[Job, ...]:
+        """Score the valid split, save a checkpoint: what the first process does."""
+        if not self.ranks.first:
+            return ()
 
         def score_now(state: TrainState, _: bool) -> None:
             log.valid(state.step, self.score(state))

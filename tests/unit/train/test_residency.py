@@ -22,6 +22,7 @@ from polymod.train.config import ResidencyOptions, TrainOptions, TreatmentOption
 from polymod.train.loop import Job, TrainState, fit
 from polymod.train.mapped import MappedHome
 from polymod.train.optim import build_optimizer
+from polymod.train.parallel import Ranks
 from polymod.train.pinned import PinnedHome
 from polymod.train.residency import Residency, around, begin_at_home, home_for
 from polymod.train.updates import Plan, build
@@ -241,10 +242,12 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path):
 
 
 def test_arms_without_packs_and_updates_that_read_other_languages_are_refused(tmp_path):
-    options, joint = ResidencyOptions(mapped=True), ("joint", tmp_path, CPU)
+    options, joint = ResidencyOptions(mapped=True), ("joint", tmp_path, Ranks())
     assert_user_error(lambda: home_for(tiny_config("shared"), options, *joint), "--arm modular")
     assert isinstance(home_for(tiny_config(), options, *joint), MappedHome)
-    meta = ("meta-fast", tmp_path, CPU)
+    meta = ("meta-fast", tmp_path, Ranks())
     assert_user_error(
         lambda: home_for(tiny_config(), options, *meta), "--update meta-fast", "--residency.mapped"
     )
+    two = ("joint", tmp_path, Ranks(0, 2))
+    assert_user_error(lambda: home_for(tiny_config(), options, *two), "several processes")
