@@ -44,6 +44,14 @@ class MetaMetrics:
     through_norm: Tensor
 
 
+@dataclass(frozen=True)
+class Queries:
+    """Batches that a virtual step is judged by, and the processes that share them; all make the step."""
+
+    batches: Sequence[Batch]
+    ranks: Ranks = ALONE
+
+
 def masked_lm(model: nn.Module, parameters: Mapping[str, Tensor], batch: Batch, twice: bool) -> Tensor:
     """Mean masked-LM loss."""
     scale = {"scale": 1.0 / max(1, len(batch.targets_M)), "twice": twice}
@@ -55,12 +63,11 @@ def meta_gradient(
     model: nn.Module,
     loss: Loss,
     support: Batch,
-    queries: Sequence[Batch],
+    queries: Queries,
     *,
     inner_lr: float,
     order: int = 2,
     phi: Collection[str] = (),
-    ranks: Ranks = ALONE,
 ) -> tuple[Tensors, MetaMetrics]:
     """Gradient of the mean query loss after a virtual step of the trunk, with respect to phi.
 
@@ -78,13 +85,12 @@ def meta_gradient(
     Args:
         order: 1 leaves the second term out.
         phi: names of the meta parameters; by default all that the languages of ``support`` own.
-        ranks: processes that share the queries; the virtual step is made by each of them.
 
     Raises:
         ValueError: with order 1 and no query in a language of ``support`` there is no signal.
     """
     tags = {tag for tag in support.route.tags if tag is not None}
-    if order == 1 and not any(tags & set(query.route.tags) for query in queries):
+    if order == 1 and not any(tags & set(query.route.tags) for query in queries.batches):
         raise ValueError(
             "queries in other languages reach a module through the trunk only, which takes order=2"
         )
@@ -97,12 +103,13 @@ def meta_gradient(
         g = gradient(support_loss, theta, create_graph=order == 2)
     stepped = {name: theta[name].detach() - inner_lr * g[name].detach() for name in theta}
     stepped = leaves(stepped, stepped)
-    v, direct, losses = zeros(theta), zeros(phi_leaves), list(support_loss.new_zeros(len(queries)))
-    for number in range(ranks.rank, len(queries), ranks.size):
-        query_loss = loss(model, {**stepped, **phi_leaves}, queries[number], False)
+    count, ranks = len(queries.batches), queries.ranks
+    v, direct, losses = zeros(theta), zeros(phi_leaves), list(support_loss.new_zeros(count))
+    for number in range(ranks.rank, count, ranks.size):
+        query_loss = loss(model, {**stepped, **phi_leaves}, queries.batches[number], False)
         losses[number] = query_loss.detach()
         for name, part in gradient(query_loss, {**stepped, **phi_leaves}).items():
-            (direct if name in direct else v)[name] += part / len(queries)
+            (direct if name in direct else v)[name] += part / count
     ranks.sum_([*v.values(), *direct.values(), *losses], "meta")
     through = zeros(phi_leaves)
     if order == 2:
@@ -156,11 +163,10 @@ def meta(
                 state.model,
                 masked_lm,
                 support := episodes.at(tag, "train", number).to(device),
-                [episodes.at(other, "meta", number).to(device) for other in others],
+                Queries([episodes.at(tag, "meta", number).to(device) for tag in others], state.ranks),
                 inner_lr=treatment.inner_rate or metrics.learning_rate,
                 order=treatment.order,
                 phi=[*heads, *(name for name, _ in model.named_parameters() if owner(name) == tag)],
-                ranks=state.ranks,
             )
             if not trains:  # nothing else says what the loss is
                 count = len(support.targets_M)
