@@ -25,6 +25,7 @@ from polymod.bench import processes
 from polymod.bench.peers import bench_config
 from polymod.bench.stepping import masking
 from polymod.bench.timing import interleaved_by_two_clocks, ratio
+from polymod.bench.vocabulary import shares as vocabulary_shares
 from polymod.data.loader import pack_blocks
 from polymod.model.config import PRESETS
 from polymod.model.heads import MaskedLM, initialise
@@ -47,12 +48,13 @@ class Contender:
 
     Args:
         folder: of the file of idle languages; without one all are in memory.
+        rows: of the vocabulary, if not those of the other cases.
     """
 
-    def __init__(self, languages: int, folder: Path | None) -> None:
+    def __init__(self, languages: int, folder: Path | None, rows: int = 0) -> None:
         sizes = PRESETS["small"]["model"]
         assert isinstance(sizes, dict)
-        config = bench_config("modular", num_languages=languages, vocab_size=VOCAB, sizes=sizes)
+        config = bench_config("modular", num_languages=languages, vocab_size=rows or VOCAB, sizes=sizes)
         if folder is None:
             model, home = MaskedLM(config), None
             initialise(model, seed=0)
@@ -74,9 +76,9 @@ class Contender:
 
 
 def batch_of(contender: Contender, numbers: Sequence[int]) -> GlobalBatch:
-    """A block in each of some languages."""
+    """A block in each of some languages, or several where a number comes again."""
     config = contender.state.model.config
-    tags = [config.languages[number] for number in numbers]
+    tags = [config.languages[number] for number in sorted(numbers)]
     generator = np.random.default_rng(0)
     ids_BT = generator.integers(4, VOCAB - 1, (len(tags), BLOCK))
     masked_BT, predicted_BT = masking(config, OPTIONS)(ids_BT, np.arange(len(tags), dtype=np.uint64))
@@ -188,6 +190,15 @@ def _saved(contender: Contender, run: Path) -> dict[str, float]:
     return {"seconds": spent, "bytes": new_bytes(place), "of_languages": new_bytes(place, "lang-*")}
 
 
+def vocabulary(blocks: int, rounds: int) -> Case:
+    """What a step pays for 250,002 rows of vocabulary beside its matrix products."""
+    rows = 250_002
+    contender = Contender(ACTIVE, None, rows)
+    batch = batch_of(contender, [number % ACTIVE for number in range(ACTIVE * blocks)])
+    found = vocabulary_shares(lambda: contender.step(batch), rows, min(rounds, 3))
+    return {**found, "tokens": sum(micro.num_tokens for micro in batch.micro)}
+
+
 def new_bytes(checkpoint: Path, pattern: str = "*") -> int:
     """Bytes of the files that the checkpoint before does not have."""
     files = [path.stat() for path in checkpoint.rglob(pattern) if path.is_file()]
@@ -223,6 +234,8 @@ CASES: dict[str, Callable[[int], Case]] = {
     "memory_2000_over_8": partial(memory, 2000),
     "memory_2000_all_there": partial(memory, 2000, mapped=False),
     "checkpoint_2000_over_8": partial(checkpoint, 2000),
+    "vocabulary_2048_tokens": partial(vocabulary, 1),
+    "vocabulary_16384_tokens": partial(vocabulary, 8),
     "processes_2_over_1": partial(processes.beside_one, 2),
     "processes_4_over_1": partial(processes.beside_one, 4),
 }
