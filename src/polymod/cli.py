@@ -85,9 +85,9 @@ def execute(name: str, words: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _stop)
     try:
-        _execute(name, words)
+        code = _execute(name, words)
         sys.stdout.flush()
-        return 0
+        return code
     except BaseException as error:  # a panic in tokenizers is no Exception
         code = _tell(error)
         if "--debug" in words and not isinstance(error, KeyboardInterrupt):
@@ -111,6 +111,8 @@ def _tell(error: BaseException) -> int:
     match error:
         case UserError():
             code, said = error.exit_code, f"error: {error}"
+        case SystemExit(code=int() as code):
+            said = ""
         case KeyboardInterrupt():
             code, said = 75, STOPPED
         case BrokenPipeError():
@@ -136,7 +138,7 @@ def _let_go_of_broken_pipes() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _execute(name: str, words: Sequence[str]) -> None:
+def _execute(name: str, words: Sequence[str]) -> int:
     from polymod import config
 
     module = importlib.import_module(module_of(name))
@@ -145,7 +147,7 @@ def _execute(name: str, words: Sequence[str]) -> None:
         from polymod.commands.help import help_text
 
         print(help_text(name, COMMANDS[name], module.Config))
-        return
+        return 0
     files = [word for word in arguments if word.endswith((".yaml", ".yml"))]
     rest = [word for word in arguments if word not in files]
     if len(files) > 1:
@@ -155,7 +157,12 @@ def _execute(name: str, words: Sequence[str]) -> None:
     if "print-config" in switches:
         tree = resolved.value.model_dump(mode="json")
         print(json.dumps({"schema": 1, **tree}) if "json" in switches else "\n".join(resolved.lines()))
-        return
+        return 0
+    nproc = getattr(resolved.value, "nproc", 1)
+    if nproc > 1 and "WORLD_SIZE" not in os.environ:
+        from polymod.train.launch import launch
+
+        return launch(nproc, [sys.executable, "-m", "polymod", name, *words])
     try:
         with redirect_stdout(sys.stderr):  # stdout is for the document, whatever a library prints
             document = module.main(resolved.value)
@@ -165,7 +172,9 @@ def _execute(name: str, words: Sequence[str]) -> None:
         if failure.document is not None:
             _show(module, failure.document, switches)
         raise
-    _show(module, document, switches)
+    if document or not hasattr(resolved.value, "nproc"):  # of several processes the first one has it
+        _show(module, document, switches)
+    return 0
 
 
 def _show(module: Any, document: Mapping[str, Any], switches: set[str]) -> None:

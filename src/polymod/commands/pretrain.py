@@ -10,10 +10,12 @@ from pydantic import Field
 from polymod.config import CommandConfig, LastingPath, Names, Tree
 from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
-from polymod.progress import bars, stderr
+from polymod.progress import stderr
 from polymod.train.config import (
+    HangAfter,
     MixtureOptions,
     ModelOptions,
+    Nproc,
     TrainOptions,
     TreatmentOptions,
     UpdateName,
@@ -21,14 +23,21 @@ from polymod.train.config import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
+    from polymod.batch import GlobalBatch
+    from polymod.model.heads import MaskedLM
     from polymod.text.shards import Shards
+    from polymod.train.loop import TrainState, Update
+    from polymod.train.parallel import Ranks
+    from polymod.train.pretraining import Pretraining
 
 DEFAULT_PRESET = "modern-tiny"
 # What may change between one start of a run and the next.
 FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
-    *("monitor.gradients", "begun_from"),
+    *("monitor.gradients", "begun_from", "nproc", "hang_after"),
 )
 
 
@@ -44,6 +53,8 @@ class Config(CommandConfig):
     begin: LastingPath | None = Field(
         None, description="run whose trunk, and packs of the same languages, the weights begin with"
     )
+    nproc: Nproc = 1
+    hang_after: HangAfter = 600.0
     update: UpdateName = Field("joint", description="how a step is made")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
@@ -78,33 +89,40 @@ class Config(CommandConfig):
 
 def main(config: Config) -> dict[str, Any]:
     """Train until ``train.steps``; resume if the run was begun before."""
+    from polymod.train.parallel import joined
+    from polymod.train.run import device_and_dtype
+
+    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    with joined(config.nproc, device, hang_after=config.hang_after) as ranks:
+        return _pretrained(config, ranks, dtype)
+
+
+def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, Any]:
+    """The work of one process; the first one has the document."""
     from polymod.diagnose.monitor import monitored
-    from polymod.files import require_space
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
-    from polymod.train.checkpoint import checkpoint_folders, newest, restore, size_of
-    from polymod.train.log import RunLog, training_seconds
-    from polymod.train.loop import TrainState, fit
-    from polymod.train.memory import extra_trunks, languages_of_step, shortage
+    from polymod.train.checkpoint import agreed, checkpoint_folders, restore
+    from polymod.train.log import training_seconds
+    from polymod.train.loop import TrainState
     from polymod.train.optim import build_optimizer
     from polymod.train.pretraining import Pretraining
-    from polymod.train.run import device_and_dtype, keep_tokenizer, opened
-    from polymod.train.updates import build, plan_of
+    from polymod.train.run import keep_tokenizer, opened
 
-    console = stderr()
-    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
-    job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture)
+    job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture, ranks)
     identity, model = job.identity, job.new_model()
     if config.begin is not None and not checkpoint_folders(config.out):
         identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
-    model.to(device)
-    update = build(config.update, plan_of(job, model, config.treatment, dtype))
-    with opened(config.out, config, identity=identity, free=FREE):
-        keep_tokenizer(shards.tokenizer_path, config.out)
-        state = TrainState(model, build_optimizer(model, config.train))
-        saved, complaints = newest(config.out)
+    model.to(ranks.device)
+    update = _update(config, job, model, dtype)
+    with opened(config.out, config, identity=identity, free=FREE, ranks=ranks):
+        if ranks.first:
+            keep_tokenizer(shards.tokenizer_path, config.out)
+        state = TrainState(model, build_optimizer(model, config.train), ranks=ranks)
+        saved, complaints = agreed(config.out, ranks)
         for complaint in complaints:
             console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
         if saved is None and complaints and config.begin is not None:
@@ -115,24 +133,48 @@ def main(config: Config) -> dict[str, Any]:
             console.print(
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
-        require_space(config.out, int(2.2 * size_of(model)))
-        in_step = languages_of_step(len(shards.tags), config.train)
-        trunks = extra_trunks(config.update, config.treatment, in_step)
-        if device.type == "cpu" and (warning := shortage(model.config, config.train, trunks=trunks)):
-            console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
-            with (
-                bars("steps", console) as group,
-                RunLog(config.out, group, config.train, since=state.step) as log,
-            ):
-                jobs = job.jobs(config.out, log, facts={"identity": identity}, console=console)
-                until, seed = config.train.steps, config.train.seed
-                every = config.monitor.gradients
-                update = monitored(update, config.out, every=every, since=state.step, dtype=dtype)
-                fit(state, update, job.loader.at, until=until, seed=seed, log=log.step, jobs=jobs)
+            every, since = config.monitor.gradients, state.step
+            update = monitored(update, config.out, every=every, since=since, dtype=dtype, ranks=ranks)
+            _train(config, job, state, update, facts={"identity": identity})
+        if not ranks.first:
+            return {}
         valid = job.score(model)
         seconds = training_seconds(config.out)
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "valid": valid}
+
+
+def _update(config: Config, job: Pretraining, model: MaskedLM, dtype: torch.dtype) -> Update[GlobalBatch]:
+    """How a step is made, and a warning if it takes more memory than there is."""
+    from polymod.train.memory import extra_trunks, languages_of_step, shortage
+    from polymod.train.updates import build, plan_of
+
+    in_step = languages_of_step(len(job.shards.tags), config.train)
+    trunks = extra_trunks(config.update, config.treatment, in_step)
+    if job.ranks.device.type == "cpu" and (warning := shortage(model.config, config.train, trunks=trunks)):
+        stderr(quiet=not job.ranks.first).print(f"warning: {warning}", markup=False)
+    return build(config.update, plan_of(job, model, config.treatment, dtype))
+
+
+def _train(
+    config: Config,
+    job: Pretraining,
+    state: TrainState,
+    update: Update[GlobalBatch],
+    facts: dict[str, Any],
+) -> None:
+    """Bring the state to the last step."""
+    from polymod.files import require_space
+    from polymod.train.checkpoint import size_of
+    from polymod.train.log import logged
+    from polymod.train.loop import fit
+
+    console = stderr(quiet=not job.ranks.first)
+    require_space(config.out, int(2.2 * size_of(state.model)))
+    with logged(config.out, console, config.train, since=state.step, ranks=job.ranks) as log:
+        jobs = job.jobs(config.out, log, facts=facts, console=console)
+        until, seed = config.train.steps, config.train.seed
+        fit(state, update, job.at, until=until, seed=seed, log=log.step, jobs=jobs)
 
 
 def show(document: dict[str, Any]) -> None:

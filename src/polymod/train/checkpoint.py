@@ -24,6 +24,7 @@ from polymod.model.config import ModelConfig
 from polymod.model.heads import MaskedLM
 from polymod.model.partition import TRUNK, partition
 from polymod.train.loop import TrainState
+from polymod.train.parallel import Ranks
 
 SCHEMA = 1
 EXTRA = "extra.safetensors"
@@ -87,6 +88,15 @@ def newest(run: Path) -> tuple[Saved | None, list[str]]:
     if folders:
         raise UserError("\n  ".join(["no checkpoint is whole:", *complaints]), where=str(run))
     return None, complaints
+
+
+def agreed(run: Path, ranks: Ranks) -> tuple[Saved | None, list[str]]:
+    """What ``newest`` is for the first process, for all: a run goes on with any number of them."""
+    saved, complaints = newest(run) if ranks.first else (None, [])
+    name, complaints = ranks.told([saved.folder.name if saved else "", complaints])
+    if name and not ranks.first:
+        saved = read(run / "checkpoints" / name)
+    return saved, complaints
 
 
 def read(folder: Path) -> Saved:

@@ -23,13 +23,27 @@ def joint(options: TrainOptions, device: torch.device, dtype: torch.dtype) -> Up
     """
 
     def update(state: TrainState, batch: GlobalBatch) -> StepMetrics:
-        metrics = StepMetrics(tokens=sum(micro.num_tokens for micro in batch.micro), digest=batch.digest)
+        metrics = begun(batch)
         state.optimizer.zero_grad(set_to_none=True)
-        for micro in batch.micro:
-            backward(state.model, micro.to(device), 1.0 / max(1, batch.num_targets), dtype, metrics)
+        with state.reducer.summing(batch, metrics):
+            backward_all(state.model, batch, dtype, metrics)
         return apply(state, options, metrics)
 
     return update
+
+
+def begun(batch: GlobalBatch) -> StepMetrics:
+    """Metrics of a step that begins."""
+    return StepMetrics(tokens=batch.num_tokens, digest=batch.digest)
+
+
+def backward_all(
+    model: MaskedLM | TaskModel, batch: GlobalBatch, dtype: torch.dtype, metrics: StepMetrics
+) -> None:
+    """Add the gradients of all micro-batches that this process computes."""
+    device, scale = next(model.parameters()).device, 1.0 / max(1, batch.num_targets)
+    for micro in batch.micro:
+        backward(model, micro.to(device), scale, dtype, metrics)
 
 
 def backward(

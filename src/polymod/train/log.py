@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from rich.console import Console
+
 from polymod.errors import UserError
 from polymod.metrics import LossSum, StepMetrics
-from polymod.progress import Bars
+from polymod.progress import Bars, bars
 from polymod.train.config import TrainOptions
 from polymod.train.loop import TrainState
+from polymod.train.parallel import Ranks
 
 METRICS = "metrics.jsonl"
 
@@ -97,6 +101,28 @@ class RunLog:
             for tag, value in document["languages"].items():
                 loss = value["loss"] if isinstance(value, dict) else value
                 self._tensorboard.add_scalar(f"{document['kind']}_loss/{tag}", loss, document["step"])
+
+
+class NoLog:
+    """What processes other than the first one write: nothing."""
+
+    def step(self, state: TrainState, metrics: StepMetrics) -> None:
+        """A step."""
+
+    def valid(self, step: int, table: Mapping[str, Any]) -> None:
+        """A scoring."""
+
+
+@contextmanager
+def logged(
+    run: Path, console: Console, options: TrainOptions, *, since: int, ranks: Ranks
+) -> Iterator[RunLog | NoLog]:
+    """The log of a run with a bar on the console; the first process writes it."""
+    if not ranks.first:
+        yield NoLog()
+        return
+    with bars("steps", console) as group, RunLog(run, group, options, since=since) as log:
+        yield log
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:

@@ -10,8 +10,10 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from polymod.batch import GlobalBatch
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
+from polymod.data.parts import part
 from polymod.errors import UserError
 from polymod.files import sha256
 from polymod.model.config import ModelConfig
@@ -19,14 +21,15 @@ from polymod.model.heads import MaskedLM, initialise
 from polymod.text.shards import Shards
 from polymod.train.checkpoint import save
 from polymod.train.config import MixtureOptions, TrainOptions
-from polymod.train.log import RunLog
+from polymod.train.log import NoLog, RunLog
 from polymod.train.loop import Job, TrainState
+from polymod.train.parallel import Ranks
 from polymod.train.run import versions
 from polymod.train.score import score_valid, table
 
 
 class Pretraining:
-    """A model configuration, shards and options, put together.
+    """A model configuration, shards and options, put together; for one of several processes if so asked.
 
     Raises:
         UserError: blocks longer than the model's positions, too little text for a block.
@@ -38,12 +41,13 @@ class Pretraining:
         model: ModelConfig,
         train: TrainOptions,
         mixture: MixtureOptions,
+        ranks: Ranks | None = None,
     ) -> None:
         longest = model.architecture.max_length
         if train.block_tokens > longest:
             what = f"blocks of {train.block_tokens} tokens in a model of at most {longest}"
             raise UserError(what, fix="lower --train.block-tokens or raise --model.max-length")
-        self.shards, self.config, self.train = shards, model, train
+        self.shards, self.config, self.train, self.ranks = shards, model, train, ranks or Ranks()
         v = shards.vocabulary
         self.masking = Masking(v.mask_id, v.special, v.size, train.mask_probability)
         self.plan = batch_plan(train, mixture)
@@ -58,6 +62,10 @@ class Pretraining:
             "languages": list(self.shards.tags),
         }
 
+    def at(self, step: int) -> GlobalBatch:
+        """What this process computes of the batch of one optimiser step."""
+        return part(self.loader.at(step), self.ranks.rank, self.ranks.size)
+
     def new_model(self) -> MaskedLM:
         """The model at step 0."""
         model = MaskedLM(self.config)
@@ -70,8 +78,12 @@ class Pretraining:
         losses = score_valid(model, self.shards, tags, self.masking, self.plan, limit=limit)
         return table(losses, {tag: self.shards.info(tag)["unigram_entropy"] for tag in tags})
 
-    def jobs(self, run: Path, log: RunLog, *, facts: Mapping[str, Any], console: Console) -> tuple[Job, ...]:
-        """Score the valid split, save a checkpoint."""
+    def jobs(
+        self, run: Path, log: RunLog | NoLog, *, facts: Mapping[str, Any], console: Console
+    ) -> tuple[Job, ...]:
+        """Score the valid split, save a checkpoint: what the first process does."""
+        if not self.ranks.first:
+            return ()
 
         def score_now(state: TrainState, _: bool) -> None:
             assert isinstance(state.model, MaskedLM)
