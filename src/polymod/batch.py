@@ -149,5 +149,9 @@ class GlobalBatch:
                 counts[tag or "none"] = counts.get(tag or "none", 0) + count
         return counts
 
+    def pinned(self) -> GlobalBatch:
+        """The batch in page-locked host memory."""
+        return replace(self, micro=tuple(batch.pinned() for batch in self.micro))
+
 
 _TENSORS = ("ids_N", "positions_N", "starts_S1", "target_rows_M", "targets_M")

@@ -152,17 +152,22 @@ def _execute(name: str, words: Sequence[str]) -> int:
     rest = [word for word in arguments if word not in files]
     if len(files) > 1:
         raise UserError(f"two config files: {files[0]} and {files[1]}", fix="give one")
+    of_job = [each for each in options if each[0].startswith("slurm.")]
+    options = [each for each in options if each not in of_job]
     given = [*_positional(module.Config, rest), *options]
     resolved = config.load(module.Config, Path(files[0]) if files else None, given)
     if "print-config" in switches:
         tree = resolved.value.model_dump(mode="json")
         print(json.dumps({"schema": 1, **tree}) if "json" in switches else "\n".join(resolved.lines()))
         return 0
-    nproc = getattr(resolved.value, "nproc", 1)
-    if nproc > 1 and "WORLD_SIZE" not in os.environ:
+    if "slurm" in switches or of_job:
+        again = [*arguments, *(f"--{key}" if text is None else f"--{key}={text}" for key, text in options)]
+        _queue(name, again, resolved.value, of_job, switches)
+        return 0
+    if hasattr(resolved.value, "hang_after") and resolved.value.nproc > 1 and "WORLD_SIZE" not in os.environ:
         from polymod.train.launch import launch
 
-        return launch(nproc, [sys.executable, "-m", "polymod", name, *words])
+        return launch(resolved.value.nproc, [sys.executable, "-m", "polymod", name, *words])
     try:
         with redirect_stdout(sys.stderr):  # stdout is for the document, whatever a library prints
             document = module.main(resolved.value)
@@ -172,9 +177,27 @@ def _execute(name: str, words: Sequence[str]) -> int:
         if failure.document is not None:
             _show(module, failure.document, switches)
         raise
-    if document or not hasattr(resolved.value, "nproc"):  # of several processes the first one has it
+    if document or not hasattr(resolved.value, "hang_after"):  # of several processes the first one has it
         _show(module, document, switches)
     return 0
+
+
+def _queue(
+    name: str, words: list[str], config: Any, options: Sequence[tuple[str, str | None]], switches: set[str]
+) -> None:
+    """The command as a job of a cluster; its own options have been checked."""
+    from polymod.commands import slurm
+    from polymod.config import load
+
+    wanted = load(slurm.Request, None, options).value.slurm
+    if "slurm" not in switches:
+        raise UserError("options of a Slurm job without --slurm", fix="add --slurm, or leave them out")
+    nproc = getattr(config, "nproc", None)
+    if wanted.nodes > 1 and nproc is None:
+        raise UserError(f"{name} runs on one machine", where="--slurm.nodes", fix="leave it out")
+    words = [name, *(word for word in words if not word.startswith("--nproc="))]
+    job = slurm.Job(words, wanted.nodes, nproc or 1)
+    _show(slurm, slurm.submit(job, wanted, getattr(config, "out", None)), switches)
 
 
 def _show(module: Any, document: Mapping[str, Any], switches: set[str]) -> None:

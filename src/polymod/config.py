@@ -25,6 +25,7 @@ from polymod.yaml12 import read_yaml
 SWITCHES = {  # what every command takes besides its options
     "json": "one JSON document on stdout, nothing else there",
     "print-config": "show the resolved options with their origins, and stop",
+    "slurm": "queue it on a Slurm cluster; --slurm.NAME is for the job",
     "debug": "show the traceback of an error",
     "help": "show this page",
 }

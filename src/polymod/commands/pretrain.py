@@ -16,6 +16,7 @@ from polymod.train.config import (
     MixtureOptions,
     ModelOptions,
     Nproc,
+    ResidencyOptions,
     TrainOptions,
     TreatmentOptions,
     UpdateName,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     import torch
 
     from polymod.batch import GlobalBatch
-    from polymod.model.heads import MaskedLM
     from polymod.text.shards import Shards
     from polymod.train.loop import TrainState, Update
     from polymod.train.parallel import Ranks
@@ -37,7 +37,8 @@ DEFAULT_PRESET = "modern-tiny"
 FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
-    *("monitor.gradients", "begun_from", "nproc", "hang_after"),
+    *("monitor.gradients", "begun_from", "residency.mapped", "residency.languages", "residency.folder"),
+    *("nproc", "hang_after"),
 )
 
 
@@ -56,11 +57,13 @@ class Config(CommandConfig):
     nproc: Nproc = 1
     hang_after: HangAfter = 600.0
     update: UpdateName = Field("joint", description="how a step is made")
+    compile: bool = Field(False, description="let torch.compile fuse parts of the layers; meant for GPUs")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()
     treatment: TreatmentOptions = TreatmentOptions()
     monitor: MonitorOptions = MonitorOptions()
+    residency: ResidencyOptions = ResidencyOptions()
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:
@@ -99,29 +102,28 @@ def main(config: Config) -> dict[str, Any]:
 
 def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, Any]:
     """The work of one process; the first one has the document."""
-    from polymod.diagnose.monitor import monitored
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
     from polymod.train.checkpoint import agreed, checkpoint_folders, restore
-    from polymod.train.log import training_seconds
-    from polymod.train.loop import TrainState
-    from polymod.train.optim import build_optimizer
-    from polymod.train.pretraining import Pretraining
-    from polymod.train.run import keep_tokenizer, opened
+    from polymod.train.log import training_seconds, training_speed
+    from polymod.train.pretraining import Pretraining, masked_lm
+    from polymod.train.run import device_name, keep_tokenizer, opened
+    from polymod.train.updates import build, compile_for, plan_of
 
     console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
     job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture, ranks)
-    identity, model = job.identity, job.new_model()
+    identity, state = job.identity, job.new_state(config.residency, config.update, config.out)
+    model = masked_lm(state)
     if config.begin is not None and not checkpoint_folders(config.out):
         identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
-    model.to(ranks.device)
-    update = _update(config, job, model, dtype)
+    if config.compile:
+        compile_for(config.update, model)
+    update = build(config.update, plan_of(job, model, config.treatment, dtype))
     with opened(config.out, config, identity=identity, free=FREE, ranks=ranks):
         if ranks.first:
             keep_tokenizer(shards.tokenizer_path, config.out)
-        state = TrainState(model, build_optimizer(model, config.train), ranks=ranks)
         saved, complaints = agreed(config.out, ranks)
         for complaint in complaints:
             console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
@@ -133,27 +135,26 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
             console.print(
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
+        if warning := _room(config, model.config, ranks.device.type):
+            console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
-            every, since = config.monitor.gradients, state.step
-            update = monitored(update, config.out, every=every, since=since, dtype=dtype, ranks=ranks)
-            _train(config, job, state, update, facts={"identity": identity})
+            _train(config, job, state, _watched(config, state, update, dtype), facts={"identity": identity})
         if not ranks.first:
             return {}
-        valid = job.score(model)
+        valid = job.score(state)
         seconds = training_seconds(config.out)
-    return {"run": str(config.out), "step": state.step, "seconds": seconds, "valid": valid}
+        speed = training_speed(config.out, job.flops_per_token, device_name(ranks.device), ranks.size)
+    return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
 
 
-def _update(config: Config, job: Pretraining, model: MaskedLM, dtype: torch.dtype) -> Update[GlobalBatch]:
-    """How a step is made, and a warning if it takes more memory than there is."""
-    from polymod.train.memory import extra_trunks, languages_of_step, shortage
-    from polymod.train.updates import build, plan_of
+def _watched(
+    config: Config, state: TrainState, update: Update[GlobalBatch], dtype: torch.dtype
+) -> Update[GlobalBatch]:
+    """The update, which notes what the monitor is asked for."""
+    from polymod.diagnose.monitor import monitored
 
-    in_step = languages_of_step(len(job.shards.tags), config.train)
-    trunks = extra_trunks(config.update, config.treatment, in_step)
-    if job.ranks.device.type == "cpu" and (warning := shortage(model.config, config.train, trunks=trunks)):
-        stderr(quiet=not job.ranks.first).print(f"warning: {warning}", markup=False)
-    return build(config.update, plan_of(job, model, config.treatment, dtype))
+    every, since = config.monitor.gradients, state.step
+    return monitored(update, config.out, every=every, since=since, dtype=dtype, ranks=state.ranks)
 
 
 def _train(
@@ -164,22 +165,38 @@ def _train(
     facts: dict[str, Any],
 ) -> None:
     """Bring the state to the last step."""
-    from polymod.files import require_space
-    from polymod.train.checkpoint import size_of
     from polymod.train.log import logged
     from polymod.train.loop import fit
+    from polymod.train.residency import around
 
     console = stderr(quiet=not job.ranks.first)
-    require_space(config.out, int(2.2 * size_of(state.model)))
     with logged(config.out, console, config.train, since=state.step, ranks=job.ranks) as log:
         jobs = job.jobs(config.out, log, facts=facts, console=console)
         until, seed = config.train.steps, config.train.seed
-        fit(state, update, job.at, until=until, seed=seed, log=log.step, jobs=jobs)
+        update, data_at = around(state.residency, update, job.at)
+        fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
+
+
+def _room(config: Config, model: ModelConfig, device: str) -> str:
+    """Refuse if the disk is too small; a warning if memory is."""
+    from polymod.files import require_space
+    from polymod.train.memory import checkpoint_bytes, extra_trunks, languages_of_step, mapped_bytes, shortage
+
+    mapped = config.residency.mapped and device == "cpu" and config.residency.folder is None
+    moments = 2 * mapped_bytes(model) // 3 if mapped else 0  # the weights are there already
+    require_space(config.out, int(2.2 * checkpoint_bytes(model)) + moments)
+    trunks = extra_trunks(config.update, config.treatment, languages_of_step(len(model.packs), config.train))
+    if device != "cpu":
+        return ""
+    return shortage(model, config.train, trunks=trunks, residency=config.residency)
 
 
 def show(document: dict[str, Any]) -> None:
     """The losses that the run ends with."""
     from polymod.commands.score import show as show_scores
 
-    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s")
+    speed = document["speed"]
+    rates = f"{speed['tokens_per_second']:,.0f} tokens/s, {speed['flops_per_second'] / 1e9:,.0f} GFLOP/s"
+    share = f", {speed['mfu']:.1%} of the device's peak (MFU)" if speed["mfu"] is not None else ""
+    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s, {rates}{share}")
     show_scores(document["valid"])

@@ -28,6 +28,9 @@ class Config(CommandConfig):
     code_switching: float = Field(
         0.0, ge=0, le=1, description="share of documents with words of another language, which tie families"
     )
+    parallel: float = Field(
+        0.0, ge=0, le=1, description="share of documents that say each sentence in two languages"
+    )
     train_examples: int = Field(2_000, ge=1, description="examples of each task for training, per language")
     test_examples: int = Field(500, ge=1, description="examples in dev, in test, and lines for retrieval")
     processes: int = Field(len(os.sched_getaffinity(0)), ge=1, le=1024, description="processes to work with")
@@ -43,7 +46,7 @@ def main(config: Config) -> dict[str, Any]:
     decisive = config.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))
     if config.out.exists() and any(config.out.iterdir()):
         return {**_finished(config.out, decisive), "finished_before": True}
-    world = World(config.seed, config.languages, config.families, config.code_switching)
+    world = World(config.seed, config.languages, config.families, config.code_switching, config.parallel)
     examples = len(FORMATS) * (config.train_examples + 2 * config.test_examples)
     per_language = config.sentences * BYTES_PER_SENTENCE + examples * BYTES_PER_EXAMPLE
     require_space(config.out, config.languages * per_language)
@@ -84,7 +87,7 @@ def _write_languages(config: Config, tags: tuple[str, ...], folder: Path) -> dic
     from polymod.worlds.write import Job, write_language
 
     sizes = (config.sentences, config.train_examples, config.test_examples)
-    kind = (config.seed, config.languages, config.families, config.code_switching)
+    kind = (config.seed, config.languages, config.families, config.code_switching, config.parallel)
     jobs = [Job(folder, *kind, tag, *sizes) for tag in tags]
     counts: dict[str, dict[str, int]] = {}
     processes = min(config.processes, len(jobs))

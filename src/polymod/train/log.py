@@ -13,6 +13,7 @@ from rich.console import Console
 
 from polymod.errors import UserError
 from polymod.metrics import LossSum, StepMetrics
+from polymod.model.flops import peak_flops
 from polymod.progress import Bars, bars
 from polymod.train.config import TrainOptions
 from polymod.train.loop import TrainState
@@ -138,6 +139,25 @@ def training_seconds(run: Path) -> float:
     """Time that the steps of a run took, over all its starts; what was done twice counts once."""
     lines = (line for line in read_metrics(run) if line["kind"] == "train")
     return sum((line["tokens"] / line["tokens_per_second"] for line in lines), 0.0)
+
+
+def training_speed(
+    run: Path, flops_per_token: float, device_name: str, devices: int = 1
+) -> dict[str, float | None]:
+    """Rates of the steps of a run, over all its starts.
+
+    Args:
+        flops_per_token: training FLOPs per real token, by the arithmetic of ``model.flops``.
+        devices: how many of them work together.
+
+    Returns:
+        ``tokens_per_second``, ``flops_per_second`` and ``mfu``: their share of the devices' peak, if known.
+    """
+    tokens = sum(line["tokens"] for line in read_metrics(run) if line["kind"] == "train")
+    rate = tokens / max(training_seconds(run), 1e-9)
+    peak = peak_flops(device_name)
+    mfu = rate * flops_per_token / (peak * devices) if peak else None
+    return {"tokens_per_second": rate, "flops_per_second": rate * flops_per_token, "mfu": mfu}
 
 
 def _truncate(path: Path, step: int) -> None:

@@ -8,9 +8,10 @@ import gc
 import hashlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
@@ -23,21 +24,36 @@ from polymod.model.heads import MaskedLM
 from polymod.model.tasks import TaskModel
 from polymod.train.parallel import Ranks
 from polymod.train.reducer import Reducer
+from polymod.train.residency import Residency
 
 D = TypeVar("D")
 MOST_SKIPS = 10  # steps in a row whose gradients are not finite
 _STEPS_PER_COLLECTION = 200
 
 
+@dataclass(frozen=True)
+class Written:
+    """A checkpoint that a state was written to or read from.
+
+    Attributes:
+        updates: how often the optimiser had moved the parameters of each owner (``None``: the trunk).
+    """
+
+    folder: Path
+    updates: Mapping[str | None, int]
+
+
 @dataclass
 class TrainState:
-    """What training changes, all of which a checkpoint holds: the rest is a function of ``(seed, step)``.
+    """All that a checkpoint holds, the rest being a function of ``(seed, step)``; and who works on it.
 
     Attributes:
         step: optimiser steps done.
         chain: hash over the batches seen so far, in order.
         extra: what the update carries from one step to the next.
-        ranks: who takes part in the training; no checkpoint holds it.
+        written: the newest checkpoint, which holds what has not changed since then.
+        residency: which languages are in memory, if not all of them.
+        ranks: the processes that take part.
         reducer: sums gradients over them.
     """
 
@@ -46,6 +62,8 @@ class TrainState:
     step: int = 0
     chain: str = ""
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
+    written: Written | None = None
+    residency: Residency | None = None
     ranks: Ranks = field(default_factory=Ranks)
     reducer: Reducer = field(init=False, repr=False)
 

@@ -127,3 +127,8 @@ def device_and_dtype(device: str, precision: str) -> tuple[torch.device, torch.d
         raise UserError(f"no CUDA device here for {device!r}", fix="choose the device cpu")
     half = precision == "bf16" or (precision == "auto" and chosen.type == "cuda")
     return chosen, torch.bfloat16 if half else torch.float32
+
+
+def device_name(device: torch.device) -> str:
+    """What a GPU is called by its driver; nothing for a CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from polymod.batch import GlobalBatch
+from polymod.errors import UserError
+from polymod.model.compiled import compile_pieces
 from polymod.model.heads import MaskedLM
 from polymod.train.aggregate import aggregated
 from polymod.train.balance import balance
@@ -68,6 +70,18 @@ def build(name: UpdateName, plan: Plan) -> Update[GlobalBatch]:
     """
     kind, _, aggregator = name.partition(":")
     return aggregated(aggregator, *plan.base) if kind == "jd" else UPDATES[name](plan)
+
+
+def compile_for(name: UpdateName, model: MaskedLM) -> None:
+    """Compile the pieces of a model that the update of that name trains.
+
+    Raises:
+        UserError: the update takes derivatives of derivatives, which compiled pieces do not have.
+    """
+    if name == "meta":
+        what = "the exact meta gradient needs second derivatives, which compiled pieces do not have"
+        raise UserError(what, where="--compile", fix="leave it out, or give --update meta-fast")
+    compile_pieces(model)
 
 
 def plan_of(job: Pretraining, model: MaskedLM, treatment: TreatmentOptions, dtype: torch.dtype) -> Plan:

@@ -39,22 +39,29 @@ TASKS: dict[str, Task] = {
 
 class World:
     """Controlled languages by seed. A language depends on the seed and its place in the family tree only; its
-    text also on which others there are, if documents switch between languages.
+    text also on which others there are, if documents switch between languages or are told in two.
 
     Attributes:
         seed: any integer.
         code_switching: share of documents with words of another language of the world.
+        parallel: share of documents told in two languages, sentence by sentence.
         tags: canonical tags of the languages; families take turns (``qaa qba qca qda qab ...``).
     """
 
     def __init__(
-        self, seed: int = 0, num_languages: int = 12, num_families: int = 4, code_switching: float = 0.0
+        self,
+        seed: int = 0,
+        num_languages: int = 12,
+        num_families: int = 4,
+        code_switching: float = 0.0,
+        parallel: float = 0.0,
     ) -> None:
         if num_families < 1 or num_languages < num_families:
             what = f"{num_languages} languages cannot make {num_families} families"
             raise UserError(what, fix="give at least one family, and at least as many languages as families")
         self.seed = seed
         self.code_switching = code_switching
+        self.parallel = parallel
         self._languages: dict[str, Language] = {}  # those that were made
         self._lineages = {lineage.tag: lineage for lineage in lineages(num_languages, num_families)}
 
@@ -95,12 +102,29 @@ class World:
             yield text
 
     def counted_documents(self, tag: str, count: int | None = None) -> Iterator[tuple[str, int]]:
-        """Documents of a language and their numbers of sentences."""
-        grammar = self.grammar(tag)
+        """Documents of a language and their numbers of sentences; what is told twice counts twice."""
+        grammars = {tag: self.grammar(tag)}
         for number in range(count) if count is not None else counted():
             sentences = document(Chance("document", self.seed, tag, number))
-            switching = self._switching(tag, number)
-            yield (switching or grammar).text(sentences), len(sentences)
+            own = self._switching(tag, number) or grammars[tag]
+            if other := self._told_in_too(tag, number):
+                if other not in grammars:
+                    grammars[other] = self.grammar(other)
+                both = own, grammars[other]
+                told = [grammar.text([sentence]) for sentence in sentences for grammar in both]
+                yield " ".join(told), len(told)
+            else:
+                yield own.text(sentences), len(sentences)
+
+    def _told_in_too(self, tag: str, number: int) -> str:
+        """The language that says each sentence of a document again: the first one, as most parallel text is
+        with one language, and for that one any other. Empty for what is told once."""
+        if not self.parallel or len(self.tags) == 1:
+            return ""
+        chance = Chance("parallel", self.seed, tag, number)
+        if chance.random() >= self.parallel:
+            return ""
+        return self.tags[0] if tag != self.tags[0] else chance.pick(self.tags[1:])
 
     def _switching(self, tag: str, number: int) -> Grammar | None:
         """How a document is told whose teller also speaks another language; most do not."""

@@ -52,6 +52,7 @@ def world(tmp_path_factory) -> Path:
         languages=2,
         families=1,
         code_switching=0.0,
+        parallel=0.0,
         tag="qaa",
         sentences=20,
         train=40,

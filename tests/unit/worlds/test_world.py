@@ -268,3 +268,29 @@ def test_a_switched_stem_keeps_its_script_and_takes_own_affixes() -> None:
     assert all(stem in form.surface for form in forms)
     assert any(affixes)
     assert all("DEVANAGARI" in unicodedata.name(letter) for letter in "".join(affixes))
+
+
+def test_a_parallel_document_says_each_sentence_again_in_the_first_language() -> None:
+    """Half of the documents; those of the first language again in any other; the rest is what it was."""
+    plain, parallel = World(0, 4, 2), World(0, 4, 2, parallel=0.5)
+    grammars = {tag: plain.grammar(tag) for tag in plain.tags}
+    for tag in plain.tags:
+        told = list(islice(parallel.counted_documents(tag), 60))
+        others: set[str] = set()
+        twice = 0
+        for number, (text, count) in enumerate(told):
+            sentences = document(Chance("document", 0, tag, number))
+            spoken = {one: [grammars[one].text([each]) for each in sentences] for one in plain.tags}
+            if text == " ".join(spoken[tag]):
+                assert count == len(sentences)
+                continue
+            assert count == 2 * len(sentences)
+            also = {one for one in plain.tags if text == _in_turns(spoken[tag], spoken[one])}
+            assert len(also) == 1
+            others, twice = others | also, twice + 1
+        assert 18 < twice < 42
+        assert others == (set(plain.tags[1:]) if tag == "qaa" else {"qaa"})
+
+
+def _in_turns(one: list[str], other: list[str]) -> str:
+    return " ".join(sentence for pair in zip(one, other, strict=True) for sentence in pair)

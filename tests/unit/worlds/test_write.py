@@ -13,12 +13,12 @@ from polymod.commands.world import Config, main
 from polymod.worlds import SPLITS, TASKS, World
 from polymod.worlds.write import FORMATS, Job, write_language
 
-TRAIN, TEST, SENTENCES, SWITCHING = 7, 4, 40, 0.5
+TRAIN, TEST, SENTENCES, SWITCHING, PARALLEL = 7, 4, 40, 0.5, 0.5
 
 
 def config(out: Path, **changes: Any) -> Config:
     sizes = {"sentences": SENTENCES, "train_examples": TRAIN, "test_examples": TEST}
-    kind = {"languages": 3, "families": 2, "code_switching": SWITCHING}
+    kind = {"languages": 3, "families": 2, "code_switching": SWITCHING, "parallel": PARALLEL}
     return Config(**{"out": out, "processes": 2, **kind, **sizes, **changes})
 
 
@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_process_writes_what_several_do(folder: Path, tmp_path: Path) -> None:
     for tag in World(0, 3, 2).tags:
-        job = Job(tmp_path, 0, 3, 2, SWITCHING, tag, SENTENCES, TRAIN, TEST)
+        job = Job(tmp_path, 0, 3, 2, SWITCHING, PARALLEL, tag, SENTENCES, TRAIN, TEST)
         assert sum(write_language(job)) == job.amount
     written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")}
     facts = {Path("world.json"), Path("manifest.json")}
@@ -44,7 +44,7 @@ def test_text_is_a_document_per_line(folder: Path) -> None:
     facts = json.loads((folder / "world.json").read_text())
     for tag, entry in facts["languages"].items():
         lines = (folder / "text" / f"{tag}.txt").read_text(encoding="utf-8").splitlines()
-        assert lines == list(World(0, 3, 2, SWITCHING).documents(tag, len(lines)))
+        assert lines == list(World(0, 3, 2, SWITCHING, PARALLEL).documents(tag, len(lines)))
         assert entry["text"]["documents"] == len(lines)
         assert entry["text"]["sentences"] >= SENTENCES
         lexicon = entry["lexicon"]
@@ -98,12 +98,15 @@ def test_a_finished_world_is_left_alone_and_another_one_refused(folder: Path, tm
     assert_user_error(lambda: main(config(tmp_path)), "something else")
 
 
-def test_a_world_from_before_an_option_was_there_is_finished_with_its_default(tmp_path: Path) -> None:
-    out = tmp_path / "world"
-    main(config(out, code_switching=0.0))
+@pytest.mark.parametrize("option", ["code_switching", "parallel"])
+def test_a_world_from_before_an_option_was_there_is_finished_with_its_default(
+    option: str, tmp_path: Path
+) -> None:
+    out, without = tmp_path / "world", {option: 0.0}
+    main(config(out, **without))
     path = out / "world.json"
     document = json.loads(path.read_text())
-    del document["config"]["code_switching"]
+    del document["config"][option]
     path.write_text(json.dumps(document))
-    assert main(config(out, code_switching=0.0))["finished_before"] is True
-    assert_user_error(lambda: main(config(out)), "another config", "code_switching", "--out")
+    assert main(config(out, **without))["finished_before"] is True
+    assert_user_error(lambda: main(config(out)), "another config", option, "--out")
