@@ -157,6 +157,8 @@ def test_idle_languages_out_of_memory_change_nothing(data, tmp_path):
     mapped = ("--residency.mapped", "--residency.languages", "1")
     assert commands(2, words(data, runs[0], *SHORT)) == commands(2, words(data, runs[1], *SHORT, *mapped))
     assert_same(*runs)
+    lines = [line for line in read_metrics(runs[0]) if line["kind"] == "train"]
+    assert lines[-1]["sent"].keys() == {"trunk", "packs", "losses"}
 
 
 def words(data: Path, out: Path, *more: str) -> list[str]:

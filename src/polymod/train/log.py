@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,7 @@ class RunLog:
         self._tensorboard = _tensorboard(run) if options.tensorboard else None
         self._window: dict[str, LossSum] = {}
         self._tokens = self._skipped = 0
+        self._sent: Counter[str] = Counter()
         self._started = self._window_started = time.monotonic()
         bars.add(run.name, total=options.steps, done=since)
         self._bar = run.name
@@ -84,6 +86,9 @@ class RunLog:
             "chain": state.chain,
             "languages": by_language,
         }
+        if not state.ranks.alone:
+            document["sent"] = dict(state.ranks.sent - self._sent)
+            self._sent = state.ranks.sent.copy()
         self._line(document)
         worst = max(by_language, key=lambda tag: by_language[tag], default="")
         note = f"loss {total.mean:.3f}  {rate:,.0f} tokens/s" + (
