@@ -81,7 +81,7 @@ class Pretraining:
         model, device = MaskedLM(self.config), self.ranks.device
         state = TrainState(model, build_optimizer(model, self.train), ranks=self.ranks)
         if options.mapped:
-            check_update(update, self.ranks.size)
+            check_update(update)
             state.residency = resident(model, state.optimizer, options, run, device)
         unigrams_V = self._unigrams() if self.train.unigram_bias else None
         done = state.residency.let_go if state.residency else lambda tag: None
@@ -90,11 +90,11 @@ class Pretraining:
         return state
 
     def at(self, step: int) -> GlobalBatch:
-        """What this process computes of the batch of one optimiser step; for a GPU in page-locked memory, so
-        that its copy waits for nothing.
+        """What this process computes of the batch of a step. For a GPU it is in page-locked memory: no copy
+        waits.
         """
-        batch = part(self.loader.at(step), self.ranks.rank, self.ranks.size)
-        return batch.pinned() if self.ranks.device.type == "cuda" else batch
+        mine = part(self.loader.at(step), self.ranks.rank, self.ranks.size)
+        return mine.pinned() if self.ranks.device.type == "cuda" else mine
 
     def score(self, state: TrainState) -> dict[str, Any]:
         """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""

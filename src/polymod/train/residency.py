@@ -119,8 +119,8 @@ def around(
 
 
 def languages_of(batch: GlobalBatch) -> set[str]:
-    """Languages of the text of a batch."""
-    return {tag for micro in batch.micro for tag in micro.route.tags if tag is not None}
+    """Languages of the text of a step, also of what other processes compute: all of them are updated."""
+    return {tag for micro in (batch.whole or batch).micro for tag in micro.route.tags if tag is not None}
 
 
 def resident(
@@ -143,15 +143,12 @@ def resident(
     return Residency(home, options.languages)
 
 
-def check_update(update: UpdateName, processes: int) -> None:
-    """An update must be content with the languages of its batch, in one process.
+def check_update(update: UpdateName) -> None:
+    """An update must be content with the languages of its batch.
 
     Raises:
-        UserError: it reads text of others, or there are several processes.
+        UserError: it reads text of others.
     """
-    if processes > 1:
-        what = "several processes keep all languages in memory"
-        raise UserError(what, where="--residency.mapped", fix="leave it out, or --nproc")
     if update.startswith("meta"):
         what = f"--update {update} reads text of other languages than those of a step"
         raise UserError(what, where="--residency.mapped", fix="leave it out, or give another --update")
