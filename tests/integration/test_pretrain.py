@@ -108,6 +108,15 @@ def test_killed_again_and_again_it_ends_bit_identical(data, straight, tmp_path):
     assert chains[0] == chains[1]
 
 
+def test_with_idle_languages_out_of_memory_it_ends_bit_identical(data, straight, tmp_path):
+    run, residency = tmp_path / "run", ("--residency.mapped", "true", "--residency.languages", "0")
+    assert pretrain(data, run, *residency) == 0
+    assert hashes(run, 24) == hashes(straight, 24)
+    scores = [[line for line in read_metrics(r) if line["kind"] == "valid"] for r in (run, straight)]
+    assert scores[0] == scores[1]
+    assert sorted(path.name for path in run.iterdir()) == sorted(path.name for path in straight.iterdir())
+
+
 def test_sigterm_saves_the_step_and_exits_75(data, straight, tmp_path):
     run = tmp_path / "stopped"
     process = subprocess.Popen(
@@ -212,6 +221,14 @@ WRONG = {
         "training tokens",
     ),
     "heads that do not divide": (["--model.num-heads", "3"], "multiple of num_heads"),
+    "idle languages where there are none": (
+        ["--arm", "dense", "--residency.mapped", "true"],
+        "--arm modular",
+    ),
+    "idle languages that a meta step reads": (
+        ["--update", "meta", "--residency.mapped", "true"],
+        "text of other languages",
+    ),
     "no CUDA": (["--train.device", "cuda"], "no CUDA device"),
 }
 

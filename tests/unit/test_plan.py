@@ -71,6 +71,11 @@ def test_a_run_that_fits_needs_no_change(capsys):
             "40",
             [{"train.micro-tokens", "languages"}, {"train.micro-tokens", "model.preset"}],
         ),
+        (
+            ["--model.preset", "small", "--num-languages", "2000", "--vocab-size", "32000"],
+            "6",
+            [{"train.micro-tokens", "residency.mapped"}],
+        ),
         (["--model.preset", "tiny", "--num-languages", "2"], "0.001", []),
     ],
 )
@@ -90,6 +95,18 @@ def test_what_would_have_to_change_fits_when_it_is_given(words, memory, names, c
         after = plan(capsys, *kept, *changed)
         assert after["device"]["fits"]
         assert after["memory"]["total"] <= float(memory) * 1e9
+
+
+def test_idle_languages_are_counted_as_disk_when_they_are_out_of_memory(capsys):
+    words = ["--model.preset", "small", "--num-languages", "2000", "--train.batch-tokens", "2048", *RATE]
+    with_all = plan(capsys, *words)
+    without = plan(capsys, *words, "--residency.mapped", "true", "--residency.languages", "2")
+    pack = with_all["parameters"]["pack"]
+    for part, moments in (("weights", 1), ("optimizer", 2)):
+        assert with_all["memory"][part] - without["memory"][part] == 4 * moments * pack * (2000 - 8 - 2)
+    assert (with_all["disk"]["idle"], without["disk"]["idle"]) == (0, 12 * 2000 * pack)
+    meta = plan(capsys, *words, "--update", "meta", "--device-memory", "2")["device"]["changes"]
+    assert not any("residency.mapped" in way["options"] for way in meta)
 
 
 def test_micro_batches_are_no_smaller_than_needed(capsys):

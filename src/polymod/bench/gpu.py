@@ -21,7 +21,7 @@ from polymod.model.compiled import compile_pieces
 from polymod.model.config import PRESETS, ModelConfig
 from polymod.model.flops import PEAK_FLOPS, flops_per_token, peak_flops
 from polymod.model.heads import MaskedLM, initialise
-from polymod.model.loss import masked_lm_loss
+from polymod.model.loss import masked_lm_loss, softmax_gradient
 
 Case = dict[str, Any]
 VOCAB, LANGUAGES, ACTIVE = 250_002, 75, 8
@@ -106,16 +106,18 @@ def _graphs() -> int:
 
 
 def head(rounds: int) -> Case:
-    """The head's forward and backward for 16,384 predictions over its three matrix products (T9)."""
+    """The compiled head's forward and backward for 16,384 predictions over its three matrix products (T9)."""
     generator = torch.Generator("cuda").manual_seed(0)
     h_MD = torch.randn(16_384, 768, device="cuda", dtype=HALF, generator=generator, requires_grad=True)
     weight_VD = (0.02 * torch.randn(VOCAB, 768, device="cuda", generator=generator)).requires_grad_()
     bias_V = torch.zeros(VOCAB, device="cuda", requires_grad=True)
     targets_M = torch.randint(VOCAB, (16_384,), device="cuda", generator=generator)
 
+    fused = torch.compile(softmax_gradient, dynamic=True)
+
     def loss() -> None:
         with torch.autocast("cuda", HALF):
-            total, _ = masked_lm_loss(h_MD, weight_VD, bias_V, targets_M, scale=1 / 16_384)
+            total, _ = masked_lm_loss(h_MD, weight_VD, bias_V, targets_M, scale=1 / 16_384, fused=fused)
         torch.autograd.grad(total, (h_MD, weight_VD, bias_V))
 
     half_VD = weight_VD.detach().to(HALF)

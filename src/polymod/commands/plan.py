@@ -12,7 +12,14 @@ from polymod.commands import pretrain
 from polymod.config import CommandConfig, Names, Tree
 from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
-from polymod.train.config import MixtureOptions, ModelOptions, TrainOptions, TreatmentOptions, UpdateName
+from polymod.train.config import (
+    MixtureOptions,
+    ModelOptions,
+    ResidencyOptions,
+    TrainOptions,
+    TreatmentOptions,
+    UpdateName,
+)
 
 if TYPE_CHECKING:
     from polymod.train.fitting import Need
@@ -46,6 +53,7 @@ class Config(CommandConfig):
     mixture: MixtureOptions = MixtureOptions()
     treatment: TreatmentOptions = TreatmentOptions()
     monitor: MonitorOptions = MonitorOptions()
+    residency: ResidencyOptions = ResidencyOptions()
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:
@@ -57,14 +65,14 @@ def main(config: Config) -> dict[str, Any]:
     """Count; nothing is built unless ``--calibrate`` asks for it."""
     from polymod.model.flops import flops_per_token, parameters
     from polymod.train.fitting import BF16, Need, changes
-    from polymod.train.memory import checkpoint_bytes, machine_memory
+    from polymod.train.memory import checkpoint_bytes, machine_memory, mapped_bytes
 
     tokens, vocab_size = _data(config)
     model = _model(config, tuple(tokens), vocab_size)
     flops = flops_per_token(model, config.train.block_tokens, config.train.mask_probability)
     seen = config.train.steps * config.train.batch_tokens
     languages = _languages(config, tokens)
-    need = Need(model, config.train, config.update, config.treatment)
+    need = Need(model, config.train, config.update, config.treatment, config.residency)
     there = int(config.device_memory * 1e9) or machine_memory(config.train.device)
     ways = [asdict(way) for way in changes(need, there)]
     return {
@@ -75,7 +83,11 @@ def main(config: Config) -> dict[str, Any]:
         "memory": need.parts,
         "memory_bf16": replace(need, element=BF16).parts,
         "device": {"memory": there, "fits": need.total <= there, "changes": ways},
-        "disk": {"checkpoint": checkpoint_bytes(model), "kept": config.train.keep * checkpoint_bytes(model)},
+        "disk": {
+            "checkpoint": checkpoint_bytes(model),
+            "kept": config.train.keep * checkpoint_bytes(model),
+            "idle": mapped_bytes(model) if config.residency.mapped else 0,
+        },
         "tokens": seen,
         "flops": {"per_token": flops, "total": flops["total"] * seen},
         "time": _time(config, need, flops["total"] * seen),
@@ -188,6 +200,8 @@ def show(document: dict[str, Any]) -> None:
     _show_fit(document["device"])
     disk = document["disk"]
     print(f"disk        {disk['checkpoint'] / 1e9:.2f} GB a checkpoint, {disk['kept'] / 1e9:.2f} GB in all")
+    if disk["idle"]:
+        print(f"            {disk['idle'] / 1e9:.2f} GB for idle languages while it runs, at most")
     print(f"tokens      {document['tokens'] / 1e6:,.0f} M, {document['flops']['total']:.2e} FLOPs")
     _show_time(document["time"], document["communication"])
     for tag, entry in document["languages"].items():

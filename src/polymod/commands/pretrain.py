@@ -14,6 +14,7 @@ from polymod.progress import bars, stderr
 from polymod.train.config import (
     MixtureOptions,
     ModelOptions,
+    ResidencyOptions,
     TrainOptions,
     TreatmentOptions,
     UpdateName,
@@ -28,7 +29,7 @@ DEFAULT_PRESET = "modern-tiny"
 FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
-    *("monitor.gradients", "begun_from"),
+    *("monitor.gradients", "begun_from", "residency.mapped", "residency.languages", "residency.folder"),
 )
 
 
@@ -51,6 +52,7 @@ class Config(CommandConfig):
     mixture: MixtureOptions = MixtureOptions()
     treatment: TreatmentOptions = TreatmentOptions()
     monitor: MonitorOptions = MonitorOptions()
+    residency: ResidencyOptions = ResidencyOptions()
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:
@@ -80,16 +82,14 @@ class Config(CommandConfig):
 def main(config: Config) -> dict[str, Any]:
     """Train until ``train.steps``; resume if the run was begun before."""
     from polymod.diagnose.monitor import monitored
-    from polymod.files import require_space
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
-    from polymod.train.checkpoint import checkpoint_folders, newest, restore, size_of
+    from polymod.train.checkpoint import checkpoint_folders, newest, restore
     from polymod.train.log import RunLog, training_seconds, training_speed
-    from polymod.train.loop import TrainState, fit
-    from polymod.train.memory import extra_trunks, languages_of_step, shortage
-    from polymod.train.optim import build_optimizer
-    from polymod.train.pretraining import Pretraining
+    from polymod.train.loop import fit
+    from polymod.train.pretraining import Pretraining, masked_lm
+    from polymod.train.residency import around
     from polymod.train.run import device_and_dtype, device_name, keep_tokenizer, opened
     from polymod.train.updates import build, compile_for, plan_of
 
@@ -97,16 +97,15 @@ def main(config: Config) -> dict[str, Any]:
     device, dtype = device_and_dtype(config.train.device, config.train.precision)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
     job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture)
-    identity, model = job.identity, job.new_model()
+    identity, state = job.identity, job.new_state(config.residency, config.update, config.out, device)
+    model = masked_lm(state)
     if config.begin is not None and not checkpoint_folders(config.out):
         identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
-    model.to(device)
     if config.compile:
         compile_for(config.update, model)
     update = build(config.update, plan_of(job, model, config.treatment, dtype))
     with opened(config.out, config, identity=identity, free=FREE):
         keep_tokenizer(shards.tokenizer_path, config.out)
-        state = TrainState(model, build_optimizer(model, config.train))
         saved, complaints = newest(config.out)
         for complaint in complaints:
             console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
@@ -118,10 +117,7 @@ def main(config: Config) -> dict[str, Any]:
             console.print(
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
-        require_space(config.out, int(2.2 * size_of(model)))
-        in_step = languages_of_step(len(shards.tags), config.train)
-        trunks = extra_trunks(config.update, config.treatment, in_step)
-        if device.type == "cpu" and (warning := shortage(model.config, config.train, trunks=trunks)):
+        if warning := _room(config, model.config, device.type):
             console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
             with (
@@ -132,11 +128,26 @@ def main(config: Config) -> dict[str, Any]:
                 until, seed = config.train.steps, config.train.seed
                 every = config.monitor.gradients
                 update = monitored(update, config.out, every=every, since=state.step, dtype=dtype)
-                fit(state, update, job.batch_at(device), until=until, seed=seed, log=log.step, jobs=jobs)
-        valid = job.score(model)
+                update, data_at = around(state.residency, update, job.batch_at(device))
+                fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
+        valid = job.score(state)
         seconds = training_seconds(config.out)
         speed = training_speed(config.out, job.flops_per_token, device_name(device))
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
+
+
+def _room(config: Config, model: ModelConfig, device: str) -> str:
+    """Refuse if the disk is too small; a warning if memory is."""
+    from polymod.files import require_space
+    from polymod.train.memory import checkpoint_bytes, extra_trunks, languages_of_step, mapped_bytes, shortage
+
+    mapped = config.residency.mapped and device == "cpu" and config.residency.folder is None
+    moments = 2 * mapped_bytes(model) // 3 if mapped else 0  # the weights are there already
+    require_space(config.out, int(2.2 * checkpoint_bytes(model)) + moments)
+    trunks = extra_trunks(config.update, config.treatment, languages_of_step(len(model.packs), config.train))
+    if device != "cpu":
+        return ""
+    return shortage(model, config.train, trunks=trunks, residency=config.residency)
 
 
 def show(document: dict[str, Any]) -> None:

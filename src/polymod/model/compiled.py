@@ -1,5 +1,5 @@
 """The pieces of a model whose shapes do not depend on languages, compiled: what lies between attention and
-modules, and the head's features.
+modules, the head's features, and the softmax over the vocabulary with its gradient.
 
 Attention and routing stay outside, because their shapes change with every batch; so nothing is compiled again
 when languages or lengths change.
@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from polymod.model.heads import MaskedLM
+from polymod.model.loss import softmax_gradient
 
 PIECES = ("fed",)  # methods of a layer
 
@@ -28,3 +29,4 @@ def compile_pieces(model: MaskedLM, **options: Any) -> None:
         for name in PIECES:
             setattr(layer, name, torch.compile(getattr(layer, name), dynamic=True, **options))
     model.head.compile(dynamic=True, **options)
+    model.fused = torch.compile(softmax_gradient, dynamic=True, **options)

@@ -5,6 +5,9 @@ N packed rows, M masked rows, D model width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,8 +15,8 @@ from torch import Tensor, nn
 from polymod.batch import Batch
 from polymod.model.config import ModelConfig
 from polymod.model.encoder import Encoder
-from polymod.model.loss import masked_lm_loss, masked_lm_loss_naive
-from polymod.model.packs import generator, initial_
+from polymod.model.loss import SoftmaxGradient, masked_lm_loss, masked_lm_loss_naive
+from polymod.model.packs import KEY, generator, initial_
 
 
 class MaskedLMHead(nn.Module):
@@ -39,6 +42,7 @@ class MaskedLM(nn.Module):
         super().__init__()
         self.encoder = Encoder(config)
         self.head = MaskedLMHead(config)
+        self.fused: SoftmaxGradient | None = None  # see compiled.py
 
     @property
     def config(self) -> ModelConfig:
@@ -60,7 +64,7 @@ class MaskedLM(nn.Module):
         groups = self.encoder.embeddings.by_vocabulary(batch.route.tags, batch.target_counts)
         sizes = [count for _, count in groups]
         parts = zip(groups, features_MD.split(sizes), batch.targets_M.split(sizes), strict=True)
-        lossy = masked_lm_loss_naive if twice else masked_lm_loss
+        lossy = masked_lm_loss_naive if twice else partial(masked_lm_loss, fused=self.fused)
         losses = [
             lossy(h_MD, *self.encoder.embeddings.output(tag, self.head.bias), targets_M, scale=scale)
             for (tag, _), h_MD, targets_M in parts
@@ -84,7 +88,13 @@ class MaskedLM(nn.Module):
         return F.linear(features, *self.encoder.embeddings.output(groups[0][0], self.head.bias))
 
 
-def initialise(model: MaskedLM, seed: int, unigrams_V: Tensor | None = None) -> None:
+def initialise(
+    model: MaskedLM,
+    seed: int,
+    unigrams_V: Tensor | None = None,
+    *,
+    done: Callable[[str], None] = lambda tag: None,
+) -> None:
     """Set all parameters as X-MOD does: weights N(0, initializer_range), biases 0, norms 1, pad row 0.
 
     Trunk and packs draw from generators of their own, keyed by seed and tag: two arms with one seed begin
@@ -93,6 +103,7 @@ def initialise(model: MaskedLM, seed: int, unigrams_V: Tensor | None = None) -> 
     Args:
         unigrams_V: counts of the training tokens. The output bias then starts at their log probabilities, so
             that training does not begin by learning word frequencies.
+        done: told of each language when all that belongs to it is set.
     """
     std = model.config.architecture.initializer_range
     trunk = generator(seed, "trunk")
@@ -112,9 +123,11 @@ def initialise(model: MaskedLM, seed: int, unigrams_V: Tensor | None = None) -> 
             tokens.positions.weight[model.config.pad_id].zero_()
         if unigrams_V is not None:
             model.head.bias.copy_(((unigrams_V.double() + 1) / (unigrams_V.sum() + len(unigrams_V))).log())
-    for tag in model.encoder.packs.tags:
-        initial_(model.encoder.packs[tag], std, generator(seed, tag))
-    if model.config.language_embedding:
-        with torch.no_grad():
-            for key, parameter in model.encoder.language_embeddings.by_key.items():
-                parameter.normal_(0.0, std, generator=generator(seed, f"embedding {key}"))
+    with_pack = frozenset(model.encoder.packs.tags)
+    for tag in dict.fromkeys((*model.encoder.packs.tags, *model.config.languages)):
+        if tag in with_pack:
+            initial_(model.encoder.packs[tag], std, generator(seed, tag))
+        if model.config.language_embedding and tag in model.config.languages:
+            vector_D = model.encoder.language_embeddings.by_key[key := KEY + tag]
+            torch.nn.init.normal_(vector_D, 0.0, std, generator=generator(seed, f"embedding {key}"))
+        done(tag)

@@ -72,8 +72,7 @@ def save(state: TrainState, run: Path, *, facts: Mapping[str, Any], keep: int) -
         updates = _updates(state)
         with atomic_folder(folder) as temporary:
             known = _link(temporary, state.written, updates)
-            _write(temporary, dict(state.model.named_parameters()), known)
-            _write(temporary, optimizer_tensors(state), known, OPTIMIZER)
+            _write(temporary, state, known)
             if state.extra:
                 save_file({name: _plain(tensor) for name, tensor in state.extra.items()}, temporary / EXTRA)
             document = {"schema": SCHEMA, "step": state.step, "chain": state.chain, **facts}
@@ -131,20 +130,32 @@ def load_model(saved: Saved) -> MaskedLM:
 
 
 def restore(state: TrainState, saved: Saved) -> None:
-    """Put a checkpoint's weights and optimiser state into ``state``.
+    """Put a checkpoint's weights and optimiser state into ``state``, a language at a time.
 
     Raises:
-        UserError: the checkpoint has no optimiser state (an imported model).
+        UserError: other tensors than the model has, or no optimiser state (an imported model).
     """
-    state.model.load_state_dict(read_tensors(saved.folder))
-    moments = read_tensors(saved.folder / "optimizer")
-    if saved.step and not moments:
+    parameters, has_moments = dict(state.model.named_parameters()), False
+    for tag, names in partition(parameters).items():
+        weights, moments = (_read(saved.folder / place / _file_of(tag)) for place in ("", OPTIMIZER))
+        if set(names) != weights.keys() or any(weights[n].shape != parameters[n].shape for n in names):
+            what = f"the checkpoint has other tensors of {tag or 'the trunk'} than the model"
+            raise UserError(
+                what, where=str(saved.folder), fix="give the --model options that it was made with"
+            )
+        for name in names:
+            parameter = parameters[name]
+            with torch.no_grad():
+                parameter.copy_(weights[name])
+            if f"{name}.step" in moments:
+                tensors = {key: moments[f"{name}.{key}"] for key in _MOMENTS}
+                on_device = {key: tensor.to(parameter.device) for key, tensor in tensors.items()}
+                state.optimizer.state[parameter] = on_device
+                has_moments = True
+        if state.residency is not None:
+            state.residency.let_go(tag)
+    if saved.step and not has_moments:
         raise UserError("the checkpoint has no optimiser state", where=str(saved.folder))
-    for name, parameter in state.model.named_parameters():
-        if f"{name}.step" in moments:
-            tensors = {key: moments[f"{name}.{key}"] for key in _MOMENTS}
-            on_device = {key: tensor.to(parameter.device) for key, tensor in tensors.items()}
-            state.optimizer.state[parameter] = on_device
     state.step, state.chain = saved.step, saved.chain
     extra = saved.folder / EXTRA
     state.extra = load_file(extra) if extra.exists() else {}
@@ -207,17 +218,30 @@ def _file_of(tag: str | None) -> str:
     return "trunk.safetensors" if tag is TRUNK else f"languages/{language_name(tag)}.safetensors"
 
 
-def _write(folder: Path, tensors: Mapping[str, Tensor], known: Collection[str], within: str = "") -> None:
-    """One file for the trunk's tensors and one per language, except for those that are known."""
-    for tag, names in partition(tensors).items():
-        name = within + _file_of(tag)
-        if name not in known:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            save_file({name: _plain(tensors[name]) for name in names}, folder / name)
+def _write(folder: Path, state: TrainState, known: Collection[str]) -> None:
+    """One file for the trunk's tensors and one per language, the same for moments, except for known ones."""
+    moments = optimizer_tensors(state)
+    weights: dict[str, Tensor] = dict(state.model.named_parameters())
+    names_of, moments_of = partition(weights), partition(moments)
+    for tag, names in names_of.items():
+        file = _file_of(tag)
+        parts = [(file, {name: weights[name] for name in names})]
+        if tag in moments_of:
+            parts.append((OPTIMIZER + file, {name: moments[name] for name in moments_of[tag]}))
+        for place, tensors in parts:
+            if place not in known:
+                (folder / place).parent.mkdir(parents=True, exist_ok=True)
+                save_file({name: _plain(tensor) for name, tensor in tensors.items()}, folder / place)
+        if state.residency is not None:
+            state.residency.let_go(tag)
 
 
 def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().contiguous()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    return load_file(path) if path.exists() else {}
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -114,6 +115,20 @@ class MixtureOptions(Config):
     max_tokens: int = Field(
         0, ge=0, description="training tokens of each language at most, the first ones; 0: all"
     )
+
+
+class ResidencyOptions(Config):
+    """Where languages are that the coming steps do not need."""
+
+    mapped: bool = Field(
+        False,
+        description="keep packs and moments of idle languages out of memory: in a mapped file, or in host "
+        "memory where training runs on CUDA; changes no result",
+    )
+    languages: int = Field(
+        32, ge=0, description="languages that stay in memory, last used first, besides those of a step"
+    )
+    folder: Path | None = Field(None, description="where that file is, on a local disk; the run folder")
 
 
 _TINY = {

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from polymod.model.config import PRESETS, Architecture, ModelConfig
-from polymod.train.config import TrainOptions, TreatmentOptions, UpdateName
-from polymod.train.memory import FP32, TRUNKS, extra_trunks, languages_of_step, memory
+from polymod.train.config import ResidencyOptions, TrainOptions, TreatmentOptions, UpdateName
+from polymod.train.memory import FP32, TRUNKS, extra_trunks, idle_parameters, languages_of_step, memory
 
 BF16 = 2
 _LEAST_HELD = 2  # trunk gradients that surgery needs at once
@@ -25,6 +25,7 @@ class Need:
     train: TrainOptions
     update: UpdateName = "joint"
     treatment: TreatmentOptions = field(default_factory=TreatmentOptions)
+    residency: ResidencyOptions = field(default_factory=ResidencyOptions)
     element: int = FP32
 
     @property
@@ -32,7 +33,8 @@ class Need:
         """Bytes by part and in all, as ``memory`` counts them."""
         in_step = languages_of_step(len(self.model.packs), self.train)
         trunks = extra_trunks(self.update, self.treatment, in_step)
-        return memory(self.model, self.train, element=self.element, trunks=trunks)
+        elsewhere = self.residency
+        return memory(self.model, self.train, element=self.element, trunks=trunks, residency=elsewhere)
 
     @property
     def total(self) -> int:
@@ -69,7 +71,7 @@ def changes(need: Need, there: int) -> list[Change]:
 
 
 def _same_result(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
-    """Smaller micro-batches, the largest first; then fewer gradients held at once as well."""
+    """Smaller micro-batches, the largest first; then fewer gradients held; then idle languages elsewhere."""
     options: dict[str, str] = {}
     tokens = min(need.train.micro_tokens, need.train.batch_tokens)
     while tokens // 2 >= need.train.block_tokens:
@@ -80,7 +82,12 @@ def _same_result(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
     if need.update not in TRUNKS and need.treatment.hold != _LEAST_HELD:
         treatment = need.treatment.model_copy(update={"hold": _LEAST_HELD})
         options = {**options, "treatment.hold": str(_LEAST_HELD)}
-        yield options, replace(need, treatment=treatment)
+        yield options, (need := replace(need, treatment=treatment))
+    mapped = need.residency.model_copy(update={"mapped": True})
+    idle = idle_parameters(need.model, need.train, mapped)
+    if idle and not need.residency.mapped and not need.update.startswith("meta"):
+        options = {**options, "residency.mapped": "true"}
+        yield options, replace(need, residency=mapped)
     if not options:
         yield options, need
 

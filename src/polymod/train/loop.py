@@ -23,6 +23,7 @@ from polymod.errors import Failure, Stopped
 from polymod.metrics import StepMetrics
 from polymod.model.heads import MaskedLM
 from polymod.model.tasks import TaskModel
+from polymod.train.residency import Residency
 
 D = TypeVar("D")
 MOST_SKIPS = 10  # steps in a row whose gradients are not finite
@@ -50,6 +51,7 @@ class TrainState:
         chain: hash over the batches seen so far, in order.
         extra: what the update carries from one step to the next.
         written: the newest checkpoint, which holds what has not changed since then.
+        residency: which languages are in memory, if not all of them.
     """
 
     model: MaskedLM | TaskModel
@@ -58,6 +60,7 @@ class TrainState:
     chain: str = ""
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
     written: Written | None = None
+    residency: Residency | None = None
 
 
 Update = Callable[[TrainState, D], StepMetrics]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from polymod.model.config import ROWS_PER_CHUNK, ModelConfig
 from polymod.model.flops import parameters
-from polymod.train.config import TrainOptions, TreatmentOptions, UpdateName
+from polymod.train.config import ResidencyOptions, TrainOptions, TreatmentOptions, UpdateName
 
 FP32 = 4
 # Tensors as large as the trunk that an update holds besides its weights, gradients and moments.
@@ -33,27 +33,34 @@ def languages_of_step(languages: int, options: TrainOptions) -> int:
 
 
 def memory(
-    config: ModelConfig, options: TrainOptions, *, element: int = FP32, trunks: int = 0
+    config: ModelConfig,
+    options: TrainOptions,
+    *,
+    element: int = FP32,
+    trunks: int = 0,
+    residency: ResidencyOptions | None = None,
 ) -> dict[str, int]:
     """Bytes at the peak of a training step.
 
     Args:
         element: bytes of an activation: 4 in fp32, 2 under bf16 autocast.
         trunks: what ``extra_trunks`` says of the update.
+        residency: where idle languages are; with ``mapped`` they are not counted.
 
     Returns:
-        ``weights``, ``gradients`` (trunk and the languages of a batch), ``optimizer`` (moments of all
-        languages), ``activations`` (of a micro-batch), ``head`` (logits and gradients of the output matrix),
+        ``weights``, ``gradients`` (trunk and the languages of a batch), ``optimizer`` (moments),
+        ``activations`` (of a micro-batch), ``head`` (logits and gradients of the output matrix),
         ``treatment`` (what the update holds besides) and ``total``.
     """
     counts = parameters(config)
     trunk = counts["total"] - counts["packs"]
+    there = counts["total"] - idle_parameters(config, options, residency)
     rows = min(ROWS_PER_CHUNK, max(1, round(options.micro_tokens * options.mask_probability)))
     embedding = config.vocab_size * config.architecture.hidden_size
     parts = {
-        "weights": FP32 * counts["total"],
+        "weights": FP32 * there,
         "gradients": gradient_bytes(config, options),
-        "optimizer": 2 * FP32 * counts["total"],
+        "optimizer": 2 * FP32 * there,
         "activations": element * options.micro_tokens * activations_per_token(config),
         "head": FP32 * (2 * rows * config.vocab_size + embedding),
         "treatment": FP32 * trunks * trunk,
@@ -61,14 +68,34 @@ def memory(
     return {**parts, "total": sum(parts.values())}
 
 
-def shortage(config: ModelConfig, options: TrainOptions, *, trunks: int = 0) -> str:
+def idle_parameters(config: ModelConfig, options: TrainOptions, residency: ResidencyOptions | None) -> int:
+    """Parameters that are out of memory at the peak of a step: those of idle languages, if they are to be."""
+    if residency is None or not residency.mapped or config.arm != "modular":
+        return 0
+    languages = len(config.packs)
+    there = min(languages, languages_of_step(languages, options) + residency.languages)
+    return (languages - there) * parameters(config)["packs"] // max(1, languages)
+
+
+def shortage(
+    config: ModelConfig,
+    options: TrainOptions,
+    *,
+    trunks: int = 0,
+    residency: ResidencyOptions | None = None,
+) -> str:
     """A warning if a step on the CPU needs more memory than this machine has; else nothing."""
-    needed = memory(config, options, trunks=trunks)["total"]
+    needed = memory(config, options, trunks=trunks, residency=residency)["total"]
     there = machine_memory("cpu")
     if needed < 0.9 * there:
         return ""
     have = f"a step needs about {needed / 1e9:.1f} GB, this machine has {there / 1e9:.1f} GB"
-    return f"{have}: lower --train.micro-tokens, or the sizes of the model"
+    ways = "lower --train.micro-tokens, or the sizes of the model"
+    if idle_parameters(config, options, ResidencyOptions(mapped=True)) and not (
+        residency and residency.mapped
+    ):
+        ways = f"give --residency.mapped true, {ways}"
+    return f"{have}: {ways}"
 
 
 def machine_memory(device: str) -> int:
@@ -98,6 +125,11 @@ def activations_per_token(config: ModelConfig) -> int:
     width = {"layer": 3 * d, "sublayers": d}[a.module_place]  # input, and norm and sum behind the layer
     module = a.modules_per_layer * (2 * a.bottleneck_size + width) if config.arm != "dense" else 0
     return a.num_layers * (attention + rotated + feed_forward + module) + 3 * d
+
+
+def mapped_bytes(config: ModelConfig) -> int:
+    """Size of the file of idle languages at most: weights and two moments of all of them."""
+    return 3 * FP32 * parameters(config)["packs"] if config.arm == "modular" else 0
 
 
 def checkpoint_bytes(config: ModelConfig) -> int:

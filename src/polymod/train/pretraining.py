@@ -20,9 +20,12 @@ from polymod.model.flops import flops_per_token
 from polymod.model.heads import MaskedLM, initialise
 from polymod.text.shards import Shards
 from polymod.train.checkpoint import save
-from polymod.train.config import MixtureOptions, TrainOptions
+from polymod.train.config import MixtureOptions, ResidencyOptions, TrainOptions, UpdateName
 from polymod.train.log import RunLog
 from polymod.train.loop import Job, TrainState
+from polymod.train.optim import build_optimizer
+from polymod.train.pinned import trunk_to
+from polymod.train.residency import check_update, resident
 from polymod.train.run import versions
 from polymod.train.score import score_valid, table
 
@@ -66,11 +69,24 @@ class Pretraining:
         train = self.train
         return flops_per_token(self.config, train.block_tokens, train.mask_probability)["total"]
 
-    def new_model(self) -> MaskedLM:
-        """The model at step 0."""
+    def new_state(
+        self, options: ResidencyOptions, update: UpdateName, run: Path, device: torch.device
+    ) -> TrainState:
+        """The model at step 0 and its optimiser.
+
+        Raises:
+            UserError: idle languages are to be out of memory, and cannot be.
+        """
         model = MaskedLM(self.config)
-        initialise(model, self.train.seed, self._unigrams() if self.train.unigram_bias else None)
-        return model
+        state = TrainState(model, build_optimizer(model, self.train))
+        if options.mapped:
+            check_update(update)
+            state.residency = resident(model, state.optimizer, options, run, device)
+        unigrams_V = self._unigrams() if self.train.unigram_bias else None
+        done = state.residency.let_go if state.residency else lambda tag: None
+        initialise(model, self.train.seed, unigrams_V, done=done)
+        trunk_to(model, device) if state.residency else model.to(device)
+        return state
 
     def batch_at(self, device: torch.device) -> Callable[[int], GlobalBatch]:
         """The batch of a step; for a GPU in page-locked memory, so that its copy waits for nothing."""
@@ -78,18 +94,18 @@ class Pretraining:
             return lambda step: self.loader.at(step).pinned()
         return self.loader.at
 
-    def score(self, model: MaskedLM) -> dict[str, Any]:
+    def score(self, state: TrainState) -> dict[str, Any]:
         """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""
         limit, tags = self.train.score_tokens, self.shards.tags
-        losses = score_valid(model, self.shards, tags, self.masking, self.plan, limit=limit)
+        coming = state.residency.each(tags) if state.residency else tags
+        losses = score_valid(masked_lm(state), self.shards, coming, self.masking, self.plan, limit=limit)
         return table(losses, {tag: self.shards.info(tag)["unigram_entropy"] for tag in tags})
 
     def jobs(self, run: Path, log: RunLog, *, facts: Mapping[str, Any], console: Console) -> tuple[Job, ...]:
         """Score the valid split, save a checkpoint."""
 
         def score_now(state: TrainState, _: bool) -> None:
-            assert isinstance(state.model, MaskedLM)
-            log.valid(state.step, self.score(state.model))
+            log.valid(state.step, self.score(state))
 
         return Job(self.train.score_every, score_now), saving(run, self.train, facts=facts, console=console)
 
@@ -102,6 +118,12 @@ class Pretraining:
             total += counts * (float(quota[tag]) / max(1, counts.sum()))
         scale = 1e6 / max(total.sum(), 1e-9)  # add-one smoothing of a million tokens
         return torch.from_numpy(total * scale)
+
+
+def masked_lm(state: TrainState) -> MaskedLM:
+    """The model of a pre-training run."""
+    assert isinstance(state.model, MaskedLM)
+    return state.model
 
 
 def batch_plan(train: TrainOptions, mixture: MixtureOptions) -> BatchPlan:
