@@ -36,6 +36,7 @@ from polymod.train.residency import Residency, around, begin_at_home, home_for
 
 Case = dict[str, Any]
 ACTIVE, BLOCK, VOCAB = 8, 256, 32_000
+CPU = torch.device("cpu")
 IDLE = 32  # languages that stay in memory, as is the default
 OPTIONS = TrainOptions(steps=10**6, warmup=0.0, batch_tokens=ACTIVE * BLOCK, block_tokens=BLOCK)
 
