@@ -164,10 +164,11 @@ def _execute(name: str, words: Sequence[str]) -> int:
         again = [*arguments, *(f"--{key}" if text is None else f"--{key}={text}" for key, text in options)]
         _queue(name, again, resolved.value, of_job, switches)
         return 0
-    if hasattr(resolved.value, "hang_after") and resolved.value.nproc > 1 and "WORLD_SIZE" not in os.environ:
+    nproc = resolved.value.nproc if module.Config.in_processes else 1
+    if nproc > 1 and "WORLD_SIZE" not in os.environ:
         from polymod.train.launch import launch
 
-        return launch(resolved.value.nproc, [sys.executable, "-m", "polymod", name, *words])
+        return launch(nproc, [sys.executable, "-m", "polymod", name, *words])
     try:
         with redirect_stdout(sys.stderr):  # stdout is for the document, whatever a library prints
             document = module.main(resolved.value)
@@ -177,7 +178,7 @@ def _execute(name: str, words: Sequence[str]) -> int:
         if failure.document is not None:
             _show(module, failure.document, switches)
         raise
-    if document or not hasattr(resolved.value, "hang_after"):  # of several processes the first one has it
+    if document or not module.Config.in_processes:  # of several processes the first one has it
         _show(module, document, switches)
     return 0
 
@@ -192,11 +193,11 @@ def _queue(
     wanted = load(slurm.Request, None, options).value.slurm
     if "slurm" not in switches:
         raise UserError("options of a Slurm job without --slurm", fix="add --slurm, or leave them out")
-    nproc = getattr(config, "nproc", None)
-    if wanted.nodes > 1 and nproc is None:
+    nproc = config.nproc if config.in_processes else 1
+    if wanted.nodes > 1 and not config.in_processes:
         raise UserError(f"{name} runs on one machine", where="--slurm.nodes", fix="leave it out")
     words = [name, *(word for word in words if not word.startswith("--nproc="))]
-    job = slurm.Job(words, wanted.nodes, nproc or 1)
+    job = slurm.Job(words, wanted.nodes, nproc)
     _show(slurm, slurm.submit(job, wanted, getattr(config, "out", None)), switches)
 
 

@@ -7,6 +7,9 @@ import sys
 import pytest
 
 from polymod.cli import execute
+from polymod.commands import plan as planning
+from polymod.commands import pretrain
+from polymod.config import fields
 
 RATE = ("--flops", "1e12")
 
@@ -32,6 +35,10 @@ def test_xmod_base_with_75_languages(capsys):
     flops = document["flops"]
     assert flops["per_token"]["total"] == pytest.approx(782e6, rel=2e-3)
     assert document["time"]["device"]["seconds"] == pytest.approx(flops["total"] / 1e12)
+
+
+def test_it_has_every_option_of_pretrain():
+    assert fields(pretrain.Config).keys() <= fields(planning.Config).keys()
 
 
 def test_it_takes_the_config_file_of_pretrain(tmp_path, capsys):

@@ -38,6 +38,7 @@ class Config(CommandConfig):
     """
 
     arguments = ("run",)
+    in_processes = True
     run: LastingPath = Field(description="folder that pretrain, extend or import wrote")
     task: str = Field(description="nli, ner, pos or qa")
     data: Path = Field(description="folder with files <split>.<language>.<ending> of the task")

@@ -13,6 +13,7 @@ from polymod.config import CommandConfig, Names, Tree
 from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
 from polymod.train.config import (
+    HangAfter,
     MixtureOptions,
     ModelOptions,
     ResidencyOptions,
@@ -44,7 +45,9 @@ class Config(CommandConfig):
     calibrate: int = Field(
         0, ge=0, description="time so many steps here, on made-up data; this builds the model"
     )
+    begin: Path | None = Field(None, description="as in pretrain; not counted")
     nproc: int = Field(1, ge=1, description="processes that share a step, a device each")
+    hang_after: HangAfter = 600.0
     bandwidth: float = Field(10.0, gt=0, description="GB/s between processes")
     update: UpdateName = Field("joint", description="how a step is made")
     compile: bool = Field(False, description="as in pretrain; not counted")

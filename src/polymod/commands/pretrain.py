@@ -47,6 +47,7 @@ class Config(CommandConfig):
     and the options of training together; each of them can be set on its own besides.
     """
 
+    in_processes = True
     data: LastingPath = Field(description="folder that prepare wrote")
     out: Path = Field(description="run folder")
     arm: Arm = Field("modular", description="a pack per language, one pack for all, or no pack")

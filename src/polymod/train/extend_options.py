@@ -26,6 +26,7 @@ class ExtendOptions(CommandConfig):
     """
 
     arguments = ("run",)
+    in_processes = True
     run: LastingPath = Field(description="run to extend; it is only read")
     language: Names = Field(min_length=1, description="languages to add, one after the other")
     text: Path = Field(description="file of the one language, or folder as prepare takes it")
