@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from _asserts import assert_user_error
-from _models import tiny_model
+from _models import tiny_batch, tiny_model
 from _tokens import MemoryTokens
+from polymod.batch import GlobalBatch
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
+from polymod.data.parts import part
 from polymod.model.heads import MaskedLM, initialise
 from polymod.model.partition import owner, partition
 from polymod.train.checkpoint import newest, optimizer_tensors, restore, save
@@ -23,7 +25,7 @@ from polymod.train.loop import Job, TrainState, fit
 from polymod.train.mapped import MappedHome
 from polymod.train.optim import build_optimizer
 from polymod.train.pinned import PinnedHome
-from polymod.train.residency import Residency, around, check_update, resident
+from polymod.train.residency import Residency, around, check_update, languages_of, resident
 from polymod.train.updates import Plan, build
 
 STEPS = 12
@@ -239,3 +241,8 @@ def test_nothing_to_keep_out_of_memory_and_updates_that_read_other_languages_are
     )
     check_update("balance")
     assert_user_error(lambda: check_update("meta-fast"), "--update meta-fast", "--residency.mapped")
+
+
+def test_languages_that_another_process_computes_are_needed_too():
+    batch = GlobalBatch((tiny_batch(("en", "to"), (7, 5)),), 4, "")
+    assert languages_of(part(batch, 1, 2)) == {"en", "to"}
