@@ -57,9 +57,9 @@ def quietly(command: list[str], **options: Any) -> subprocess.CompletedProcess[s
 
 
 def prepared(out: Path) -> None:
-    """Four languages of a world."""
+    """Twelve languages of a world; a step has eight blocks, so not all of them."""
     if not (out / "data" / "data.json").exists():
-        world = ("--languages", "4", "--families", "2", "--sentences", "1500")
+        world = ("--languages", "12", "--families", "3", "--sentences", "1500")
         quietly(polymod("world", "--out", out / "world", *world))
         text = ("--text", out / "world" / "text", "--vocab-size", "800")
         quietly(polymod("prepare", *text, "--out", out / "data"))
