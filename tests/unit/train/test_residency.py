@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from _asserts import assert_user_error
-from _models import tiny_config, tiny_model
+from _models import tiny_batch, tiny_config, tiny_model
 from _tokens import MemoryTokens
+from polymod.batch import GlobalBatch
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
+from polymod.data.parts import part
 from polymod.model.heads import MaskedLM, initialise
 from polymod.model.partition import owner, partition
 from polymod.train.checkpoint import newest, optimizer_tensors, restore, save
@@ -23,7 +25,7 @@ from polymod.train.loop import Job, TrainState, fit
 from polymod.train.mapped import MappedHome
 from polymod.train.optim import build_optimizer
 from polymod.train.pinned import PinnedHome
-from polymod.train.residency import Residency, around, begin_at_home, home_for
+from polymod.train.residency import Residency, around, begin_at_home, home_for, languages_of
 from polymod.train.updates import Plan, build
 
 STEPS = 12
@@ -248,3 +250,8 @@ def test_arms_without_packs_and_updates_that_read_other_languages_are_refused(tm
     assert_user_error(
         lambda: home_for(tiny_config(), options, *meta), "--update meta-fast", "--residency.mapped"
     )
+
+
+def test_languages_that_another_process_computes_are_needed_too():
+    batch = GlobalBatch((tiny_batch(("en", "to"), (7, 5)),), 4, "")
+    assert languages_of(part(batch, 1, 2)) == {"en", "to"}
