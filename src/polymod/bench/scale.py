@@ -34,11 +34,11 @@ from polymod.train.config import ResidencyOptions, TrainOptions
 from polymod.train.joint import joint
 from polymod.train.loop import TrainState, Update
 from polymod.train.optim import build_optimizer
-from polymod.train.parallel import Ranks
 from polymod.train.residency import Residency, around, begin_at_home, home_for
 
 Case = dict[str, Any]
 ACTIVE, BLOCK, VOCAB = 8, 256, 32_000
+CPU = torch.device("cpu")
 IDLE = 32  # languages that stay in memory, as is the default
 OPTIONS = TrainOptions(steps=10**6, warmup=0.0, batch_tokens=ACTIVE * BLOCK, block_tokens=BLOCK)
 
@@ -60,12 +60,12 @@ class Contender:
             initialise(model, seed=0)
         else:
             options = ResidencyOptions(mapped=True, languages=IDLE)
-            home = home_for(config, options, "joint", folder, Ranks())
+            home = home_for(config, options, "joint", folder, CPU)
             model = begin_at_home(config, home, seed=0)
         optimizer = build_optimizer(model, OPTIONS)
         residency = Residency(home, optimizer, IDLE) if home else None
         self.state = TrainState(model, optimizer, residency=residency)
-        self._update: Update[GlobalBatch] = joint(OPTIONS, torch.device("cpu"), torch.float32)
+        self._update: Update[GlobalBatch] = joint(OPTIONS, CPU, torch.float32)
         self._update, _ = around(residency, self._update, lambda _: self._batch)
         self._batch = batch_of(self, range(ACTIVE))
 

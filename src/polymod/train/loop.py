@@ -46,7 +46,7 @@ class Written:
 
 @dataclass
 class TrainState:
-    """What training changes, all of which a checkpoint holds: the rest is a function of ``(seed, step)``.
+    """All that a checkpoint holds, the rest being a function of ``(seed, step)``; and who works on it.
 
     Attributes:
         step: optimiser steps done.
@@ -54,7 +54,7 @@ class TrainState:
         extra: what the update carries from one step to the next.
         written: the newest checkpoint, which holds what has not changed since then.
         residency: which languages are in memory, if not all of them.
-        ranks: who takes part in the training; no checkpoint holds it.
+        ranks: the processes that take part.
         reducer: sums gradients over them.
     """
 

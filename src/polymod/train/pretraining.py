@@ -84,7 +84,7 @@ class Pretraining:
             model = MaskedLM(self.config)
             initialise(model, self.train.seed, unigrams_V)
             return TrainState(model.to(device), build_optimizer(model, self.train), ranks=ranks)
-        home = home_for(self.config, options, update, run, ranks)
+        home = home_for(self.config, options, update, run, device)
         model = begin_at_home(self.config, home, self.train.seed, unigrams_V)
         trunk_to(model, device)
         optimizer = build_optimizer(model, self.train)
@@ -92,11 +92,11 @@ class Pretraining:
         return TrainState(model, optimizer, ranks=ranks, residency=residency)
 
     def at(self, step: int) -> GlobalBatch:
-        """What this process computes of the batch of one optimiser step; for a GPU in page-locked memory, so
-        that its copy waits for nothing.
+        """What this process computes of the batch of a step. For a GPU it is in page-locked memory: no copy
+        waits.
         """
-        batch = part(self.loader.at(step), self.ranks.rank, self.ranks.size)
-        return batch.pinned() if self.ranks.device.type == "cuda" else batch
+        mine = part(self.loader.at(step), self.ranks.rank, self.ranks.size)
+        return mine.pinned() if self.ranks.device.type == "cuda" else mine
 
     def score(self, state: TrainState) -> dict[str, Any]:
         """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""

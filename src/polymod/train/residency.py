@@ -24,7 +24,6 @@ from polymod.model.install import add_languages
 from polymod.model.packs import Memory
 from polymod.train.config import ResidencyOptions, UpdateName
 from polymod.train.mapped import MappedHome
-from polymod.train.parallel import Ranks
 from polymod.train.pinned import PinnedHome
 
 State = TypeVar("State")
@@ -132,31 +131,27 @@ def around(
 
 
 def languages_of(batch: GlobalBatch) -> set[str]:
-    """Languages of the text of a batch."""
-    return {tag for micro in batch.micro for tag in micro.route.tags if tag is not None}
+    """Languages of the text of a step, also of what other processes compute: all of them are updated."""
+    return {tag for micro in (batch.whole or batch).micro for tag in micro.route.tags if tag is not None}
 
 
 def home_for(
-    config: ModelConfig, options: ResidencyOptions, update: UpdateName, run: Path, ranks: Ranks
+    config: ModelConfig, options: ResidencyOptions, update: UpdateName, run: Path, device: torch.device
 ) -> Home:
     """The home of a run's languages.
 
     Raises:
-        UserError: they own nothing, the update reads text of other languages than those of a step, or there
-            are several processes.
+        UserError: they own nothing, or the update reads text of other languages than those of a step.
     """
     where = "--residency.mapped"
     if config.arm != "modular":
         fix = "leave it out, or give --arm modular"
         raise UserError(f"languages have no packs in the {config.arm} arm", where=where, fix=fix)
-    if ranks.size > 1:
-        what = "several processes keep all languages in memory"
-        raise UserError(what, where=where, fix="leave it out, or --nproc")
     if update.startswith("meta"):
         what = f"--update {update} reads text of other languages than those of a step"
         raise UserError(what, where=where, fix="leave it out, or give another --update")
-    if ranks.device.type == "cuda":
-        return PinnedHome(ranks.device)
+    if device.type == "cuda":
+        return PinnedHome(device)
     return MappedHome(options.folder or run, len(config.languages))
 
 

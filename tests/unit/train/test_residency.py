@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from _asserts import assert_user_error
-from _models import tiny_config, tiny_model
+from _models import tiny_batch, tiny_config, tiny_model
 from _tokens import MemoryTokens
+from polymod.batch import GlobalBatch
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
+from polymod.data.parts import part
 from polymod.model.heads import MaskedLM, initialise
 from polymod.model.partition import owner, partition
 from polymod.train.checkpoint import newest, optimizer_tensors, restore, save
@@ -22,9 +24,8 @@ from polymod.train.config import ResidencyOptions, TrainOptions, TreatmentOption
 from polymod.train.loop import Job, TrainState, fit
 from polymod.train.mapped import MappedHome
 from polymod.train.optim import build_optimizer
-from polymod.train.parallel import Ranks
 from polymod.train.pinned import PinnedHome
-from polymod.train.residency import Residency, around, begin_at_home, home_for
+from polymod.train.residency import Residency, around, begin_at_home, home_for, languages_of
 from polymod.train.updates import Plan, build
 
 STEPS = 12
@@ -242,12 +243,15 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path):
 
 
 def test_arms_without_packs_and_updates_that_read_other_languages_are_refused(tmp_path):
-    options, joint = ResidencyOptions(mapped=True), ("joint", tmp_path, Ranks())
+    options, joint = ResidencyOptions(mapped=True), ("joint", tmp_path, CPU)
     assert_user_error(lambda: home_for(tiny_config("shared"), options, *joint), "--arm modular")
     assert isinstance(home_for(tiny_config(), options, *joint), MappedHome)
-    meta = ("meta-fast", tmp_path, Ranks())
+    meta = ("meta-fast", tmp_path, CPU)
     assert_user_error(
         lambda: home_for(tiny_config(), options, *meta), "--update meta-fast", "--residency.mapped"
     )
-    two = ("joint", tmp_path, Ranks(0, 2))
-    assert_user_error(lambda: home_for(tiny_config(), options, *two), "several processes")
+
+
+def test_languages_that_another_process_computes_are_needed_too():
+    batch = GlobalBatch((tiny_batch(("en", "to"), (7, 5)),), 4, "")
+    assert languages_of(part(batch, 1, 2)) == {"en", "to"}
