@@ -18,7 +18,9 @@ class Config(CommandConfig):
     transformers are of real tokens per second, ours over theirs; the other ratios are of step times.
     """
 
-    suite: Literal["cpu", "gpu", "embed", "treatments"] = Field("cpu", description="which measurements")
+    suite: Literal["cpu", "gpu", "embed", "treatments", "scale"] = Field(
+        "cpu", description="which measurements"
+    )
     cases: Names = Field((), description="names of cases; all of the suite if left out")
     rounds: int = Field(7, ge=5, description="rounds in which the contenders take turns")
     sentences: Path | None = Field(
@@ -29,13 +31,14 @@ class Config(CommandConfig):
 
 def main(config: Config) -> dict[str, Any]:
     """Run the cases of a suite."""
-    from polymod.bench import cpu, embed, gpu, treatments
+    from polymod.bench import cpu, embed, gpu, scale, treatments
 
     suites: dict[str, Callable[[], Mapping[str, Callable[[int], dict[str, Any]]]]] = {
         "cpu": lambda: cpu.CASES,
         "gpu": gpu.cases,
         "embed": lambda: embed.cases(config.sentences, config.languages),
         "treatments": lambda: treatments.CASES,
+        "scale": lambda: scale.CASES,
     }
     cases = suites[config.suite]()
     unknown = [name for name in config.cases if name not in cases]

@@ -64,7 +64,7 @@ def note_losses(by_language: dict[str, LossSum], batch: Batch, losses_M: torch.T
 
 def apply(state: TrainState, options: TrainOptions, metrics: StepMetrics) -> StepMetrics:
     """Clip, check, step."""
-    with_gradient = [parameter for parameter in state.model.parameters() if parameter.grad is not None]
+    with_gradient = [parameter for parameter in state.parameters if parameter.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(with_gradient, options.clip)
     losses = sum(torch.as_tensor(losses.total) for losses in metrics.by_language.values())
     metrics.gradient_norm = float(norm + 0.0 * losses)  # one wait for the device; NaN if either is not finite

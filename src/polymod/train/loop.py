@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -69,6 +70,11 @@ class TrainState:
 
     def __post_init__(self) -> None:
         self.reducer = Reducer(self.model, self.ranks)
+
+    @cached_property
+    def parameters(self) -> tuple[torch.nn.Parameter, ...]:
+        """Of the model, in its order. Kept, because to find them takes long with 2,000 languages."""
+        return tuple(self.model.parameters())
 
 
 Update = Callable[[TrainState, D], StepMetrics]

@@ -27,7 +27,7 @@ from polymod.train.loop import Job, TrainState
 from polymod.train.optim import build_optimizer
 from polymod.train.parallel import Ranks
 from polymod.train.pinned import trunk_to
-from polymod.train.residency import check_update, resident
+from polymod.train.residency import Residency, begin_at_home, home_for
 from polymod.train.run import versions
 from polymod.train.score import score_valid, table
 
@@ -78,16 +78,18 @@ class Pretraining:
         Raises:
             UserError: idle languages are to be out of memory, and cannot be.
         """
-        model, device = MaskedLM(self.config), self.ranks.device
-        state = TrainState(model, build_optimizer(model, self.train), ranks=self.ranks)
-        if options.mapped:
-            check_update(update)
-            state.residency = resident(model, state.optimizer, options, run, device)
+        device, ranks = self.ranks.device, self.ranks
         unigrams_V = self._unigrams() if self.train.unigram_bias else None
-        done = state.residency.let_go if state.residency else lambda tag: None
-        initialise(model, self.train.seed, unigrams_V, done=done)
-        trunk_to(model, device) if state.residency else model.to(device)
-        return state
+        if not options.mapped:
+            model = MaskedLM(self.config)
+            initialise(model, self.train.seed, unigrams_V)
+            return TrainState(model.to(device), build_optimizer(model, self.train), ranks=ranks)
+        home = home_for(self.config, options, update, run, device)
+        model = begin_at_home(self.config, home, self.train.seed, unigrams_V)
+        trunk_to(model, device)
+        optimizer = build_optimizer(model, self.train)
+        residency = Residency(home, optimizer, options.languages)
+        return TrainState(model, optimizer, ranks=ranks, residency=residency)
 
     def at(self, step: int) -> GlobalBatch:
         """What this process computes of the batch of a step. For a GPU it is in page-locked memory: no copy
@@ -97,23 +99,28 @@ class Pretraining:
         return mine.pinned() if self.ranks.device.type == "cuda" else mine
 
     def score(self, state: TrainState) -> dict[str, Any]:
-        """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""
-        limit, tags = self.train.score_tokens, self.shards.tags
-        coming = state.residency.each(tags) if state.residency else tags
+        """Loss per language on the first ``train.score_tokens`` tokens of the valid split; several processes
+        share the languages.
+        """
+        limit, tags, ranks = self.train.score_tokens, self.shards.tags, self.ranks
+        mine = tags[ranks.rank :: ranks.size]
+        coming = state.residency.each(mine) if state.residency else mine
         losses = score_valid(masked_lm(state), self.shards, coming, self.masking, self.plan, limit=limit)
+        ranks.gather_losses(losses, tags)
         return table(losses, {tag: self.shards.info(tag)["unigram_entropy"] for tag in tags})
 
     def jobs(
         self, run: Path, log: RunLog | NoLog, *, facts: Mapping[str, Any], console: Console
     ) -> tuple[Job, ...]:
-        """Score the valid split, save a checkpoint: what the first process does."""
-        if not self.ranks.first:
-            return ()
+        """Score the valid split, save a checkpoint, which is what the first process does."""
 
         def score_now(state: TrainState, _: bool) -> None:
             log.valid(state.step, self.score(state))
 
-        return Job(self.train.score_every, score_now), saving(run, self.train, facts=facts, console=console)
+        scoring = Job(self.train.score_every, score_now)
+        if not self.ranks.first:
+            return (scoring,)
+        return scoring, saving(run, self.train, facts=facts, console=console)
 
     def _unigrams(self) -> torch.Tensor:
         """Token counts of the mixture that training draws from."""
