@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 
-from _ranks import commands, together, train, trains
+from _ranks import be, commands, started, together, train, trains
 from polymod.diagnose.monitor import read_gradients
 from polymod.errors import Stopped, UserError
 from polymod.train.checkpoint import checkpoint_folders, read_tensors
@@ -141,6 +141,28 @@ def poisoned(ranks: Ranks) -> list[bool]:
 
 def test_all_skip_a_step_that_is_not_finite_on_one():
     assert together(2, poisoned) == [[False, True, False, False]] * 2
+
+
+def hung(ranks: Ranks, folder: str, stop: bool) -> None:
+    """The second process does not come to an exchange."""
+    os.dup2(os.open(f"{folder}/{ranks.rank}", os.O_CREAT | os.O_WRONLY), 2)
+    ranks.in_step = True
+    if ranks.rank == 1:
+        os.kill(os.getpid(), signal.SIGSTOP) if stop else time.sleep(60)
+    ranks.wait()
+
+
+@pytest.mark.parametrize(
+    ("stop", "what"), [(False, "did not get on for 1 s"), (True, "gave no sign of life for 1 s")]
+)
+def test_a_process_that_hangs_is_named(tmp_path, stop, what):
+    started_ = time.monotonic()
+    with pytest.raises(EOFError):
+        started(2, be, hung, (str(tmp_path), stop), 1.0)
+    assert time.monotonic() - started_ < 40
+    assert f"error: rank 1 of 2 {what}" in (tmp_path / "0").read_text()
+    stuck = (tmp_path / "1").read_text()  # shows where it is, if it can
+    assert ("in hung" in stuck) != stop
 
 
 def test_other_numbers_than_asked_for_are_refused(monkeypatch):
