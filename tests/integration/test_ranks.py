@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -110,10 +111,16 @@ def test_any_number_loads_what_any_number_saved(found, folder, size):
 
 
 def signalled(ranks: Ranks, run: str) -> tuple[int, str]:
-    """A signal to the last process only."""
+    """A signal to the last process only, some steps after it has begun to listen for signals."""
+
+    def send() -> None:
+        while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     if ranks.rank == ranks.size - 1:
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
-        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        threading.Thread(target=send, daemon=True).start()
     try:
         train(ranks, "joint", steps=100_000, run=run)
     except Stopped as stopped:

@@ -21,9 +21,11 @@ import numpy as np
 import torch
 
 from polymod.batch import GlobalBatch
+from polymod.bench import processes
 from polymod.bench.peers import bench_config
 from polymod.bench.stepping import masking
 from polymod.bench.timing import interleaved_by_two_clocks, ratio
+from polymod.bench.vocabulary import shares as vocabulary_shares
 from polymod.data.loader import pack_blocks
 from polymod.model.config import PRESETS
 from polymod.model.heads import MaskedLM, initialise
@@ -46,12 +48,13 @@ class Contender:
 
     Args:
         folder: of the file of idle languages; without one all are in memory.
+        rows: of the vocabulary, if not those of the other cases.
     """
 
-    def __init__(self, languages: int, folder: Path | None) -> None:
+    def __init__(self, languages: int, folder: Path | None, rows: int = 0) -> None:
         sizes = PRESETS["small"]["model"]
         assert isinstance(sizes, dict)
-        config = bench_config("modular", num_languages=languages, vocab_size=VOCAB, sizes=sizes)
+        config = bench_config("modular", num_languages=languages, vocab_size=rows or VOCAB, sizes=sizes)
         if folder is None:
             model, home = MaskedLM(config), None
             initialise(model, seed=0)
@@ -73,9 +76,9 @@ class Contender:
 
 
 def batch_of(contender: Contender, numbers: Sequence[int]) -> GlobalBatch:
-    """A block in each of some languages."""
+    """A block in each of some languages, or several where a number comes again."""
     config = contender.state.model.config
-    tags = [config.languages[number] for number in numbers]
+    tags = [config.languages[number] for number in sorted(numbers)]
     generator = np.random.default_rng(0)
     ids_BT = generator.integers(4, VOCAB - 1, (len(tags), BLOCK))
     masked_BT, predicted_BT = masking(config, OPTIONS)(ids_BT, np.arange(len(tags), dtype=np.uint64))
@@ -149,44 +152,51 @@ def peaks(languages: int, mapped: bool) -> dict[str, float]:
     return found
 
 
-def checkpoint(languages: int, rounds: int, *, part: str) -> Case:
-    """What a checkpoint writes after a step in 8 languages, or the time that it takes."""
+def checkpoint(languages: int, rounds: int) -> Case:
+    """Bytes that a checkpoint writes after a step in 8 languages, and the time that it takes.
+
+    ``of_64_over_8``: bytes for the sake of languages when 64 were trained since the last one.
+    """
     with _scratch() as folder, _scratch() as other:
         few, many = Contender(ACTIVE, None), Contender(languages, folder)
-        runs = {"few": (few, other), "many": (many, folder)}
-        seconds: dict[str, list[float]] = {name: [] for name in runs}
-        written: dict[str, list[float]] = {name: [] for name in runs}
-        whole = {}
-        for turn in range(min(rounds, 5) + 1):  # the first one has nothing to link to
-            for name, (contender, run) in runs.items():
-                contender.step()
-                started = time.perf_counter()
-                place = save(contender.state, run, facts={}, keep=2)
-                spent = time.perf_counter() - started
-                if turn == 0:
-                    whole[name] = {"seconds": spent, "bytes": new_bytes(place)}
-                else:
-                    seconds[name].append(spent)
-                    written[name].append(new_bytes(place))
-    taken = {"seconds": seconds, "bytes": written}[part]
-    medians = {f"{part}_{name}": statistics.median(values) for name, values in taken.items()}
-    first = {f"first_{part}_{name}": values[part] for name, values in whole.items()}
-    return {"ratio": ratio(taken["many"], taken["few"]), **medians, **first}
+        first = {"few": _saved(few, other), "many": _saved(many, folder)}  # nothing to link to yet
+        taken: dict[str, list[dict[str, float]]] = {"few": [], "many": []}
+        for _ in range(min(rounds, 5)):
+            taken["few"].append(_saved(few, other))
+            taken["many"].append(_saved(many, folder))
+        for start in range(ACTIVE, 64, ACTIVE):
+            many.step(batch_of(many, range(start, start + ACTIVE)))
+        more = _saved(many, folder)["of_languages"]
+    found = {
+        name: ratio([each[name] for each in taken["many"]], [each[name] for each in taken["few"]])
+        for name in ("bytes", "seconds", "of_languages")
+    }
+    return {
+        "ratio": found["bytes"],
+        "of_seconds": found["seconds"],
+        "of_64_over_8": more / taken["many"][0]["of_languages"],
+        "few": taken["few"][0],
+        "many": taken["many"][0],
+        "first": first,
+    }
 
 
-def changed(rounds: int) -> Case:
-    """Bytes that languages are in a checkpoint of 2,000: 64 were trained since the last one, over 8."""
-    with _scratch() as folder:
-        many = Contender(2000, folder)
-        taken: dict[int, list[float]] = {8: [], 64: []}
-        for turn in range(min(rounds, 3) + 1):
-            for count, values in taken.items():
-                for start in range(0, count, ACTIVE):
-                    many.step(batch_of(many, range(start, start + ACTIVE)))
-                place = save(many.state, folder, facts={}, keep=2)
-                if turn > 0:
-                    values.append(new_bytes(place, "lang-*"))
-    return {"ratio": ratio(taken[64], taken[8]), "bytes_of_8": taken[8][0], "bytes_of_64": taken[64][0]}
+def _saved(contender: Contender, run: Path) -> dict[str, float]:
+    """A step in the same languages as always, and what a checkpoint then takes."""
+    contender.step()
+    started = time.perf_counter()
+    place = save(contender.state, run, facts={}, keep=2)
+    spent = time.perf_counter() - started
+    return {"seconds": spent, "bytes": new_bytes(place), "of_languages": new_bytes(place, "lang-*")}
+
+
+def vocabulary(blocks: int, rounds: int) -> Case:
+    """What a step pays for 250,002 rows of vocabulary beside its matrix products."""
+    rows = 250_002
+    contender = Contender(ACTIVE, None, rows)
+    batch = batch_of(contender, [number % ACTIVE for number in range(ACTIVE * blocks)])
+    found = vocabulary_shares(lambda: contender.step(batch), rows, min(rounds, 3))
+    return {**found, "tokens": sum(micro.num_tokens for micro in batch.micro)}
 
 
 def new_bytes(checkpoint: Path, pattern: str = "*") -> int:
@@ -223,7 +233,9 @@ CASES: dict[str, Callable[[int], Case]] = {
     "memory_128_over_8": partial(memory, 128),
     "memory_2000_over_8": partial(memory, 2000),
     "memory_2000_all_there": partial(memory, 2000, mapped=False),
-    "checkpoint_bytes_2000": partial(checkpoint, 2000, part="bytes"),
-    "checkpoint_time_2000": partial(checkpoint, 2000, part="seconds"),
-    "checkpoint_64_over_8": changed,
+    "checkpoint_2000_over_8": partial(checkpoint, 2000),
+    "vocabulary_2048_tokens": partial(vocabulary, 1),
+    "vocabulary_16384_tokens": partial(vocabulary, 8),
+    "processes_2_over_1": partial(processes.beside_one, 2),
+    "processes_4_over_1": partial(processes.beside_one, 4),
 }
