@@ -140,9 +140,9 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
             console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
             _train(config, job, state, _watched(config, state, update, dtype), facts={"identity": identity})
+        valid = job.score(state)
         if not ranks.first:
             return {}
-        valid = job.score(state)
         seconds = training_seconds(config.out)
         speed = training_speed(config.out, job.flops_per_token, device_name(ranks.device), ranks.size)
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
