@@ -17,6 +17,7 @@ from polymod.train.config import (
     ModelOptions,
     Nproc,
     ResidencyOptions,
+    Shard,
     TrainOptions,
     TreatmentOptions,
     UpdateName,
@@ -39,7 +40,7 @@ FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
     *("monitor.gradients", "begun_from", "residency.mapped", "residency.languages", "residency.folder"),
-    *("nproc", "hang_after"),
+    *("nproc", "hang_after", "shard"),
 )
 
 
@@ -58,6 +59,7 @@ class Config(CommandConfig):
     )
     nproc: Nproc = 1
     hang_after: HangAfter = 600.0
+    shard: Shard = False
     update: UpdateName = Field("joint", description="how a step is made")
     compile: bool = Field(False, description="let torch.compile fuse parts of the layers; meant for GPUs")
     model: ModelOptions = ModelOptions()
@@ -115,7 +117,10 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
 
     console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
-    job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture, ranks)
+    if config.shard:
+        _check_sharding(config, ranks)
+    model_config = config.model_config_for(shards)
+    job = Pretraining(shards, model_config, config.train, config.mixture, ranks, spread=config.shard)
     identity, state = job.identity, job.new_state(config.residency, config.update, config.out)
     model = masked_lm(state)
     if config.begin is not None and not checkpoint_folders(config.out):
@@ -139,12 +144,25 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
             every, since = config.monitor.gradients, state.step
             update = monitored(update, config.out, every=every, since=since, dtype=dtype, ranks=ranks)
             _train(config, job, state, update, facts={"identity": identity})
+        valid = job.score(state) if ranks.first or config.shard else {}
         if not ranks.first:
             return {}
-        valid = job.score(state)
         seconds = training_seconds(config.out)
         speed = training_speed(config.out, job.flops_per_token, device_name(ranks.device))
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
+
+
+def _check_sharding(config: Config, ranks: Ranks) -> None:
+    from polymod.train.sharding import check_sharding
+
+    against = {}
+    if config.update != "joint":
+        against["--update " + config.update] = "it needs gradients of the whole trunk in one place"
+    if config.monitor.gradients:
+        against["--monitor.gradients"] = "it compares gradients of the whole trunk"
+    if config.compile:
+        against["--compile"] = "the two have not been tried together"
+    check_sharding(ranks, against)
 
 
 def _update(config: Config, job: Pretraining, model: MaskedLM, dtype: torch.dtype) -> Update[GlobalBatch]:
@@ -190,7 +208,8 @@ def _room(config: Config, job: Pretraining) -> str:
     trunks = extra_trunks(config.update, config.treatment, languages_of_step(len(model.packs), config.train))
     if device != "cpu":
         return ""
-    return shortage(model, config.train, trunks=trunks, residency=config.residency)
+    shares = job.ranks.size if config.shard else 1
+    return shortage(model, config.train, trunks=trunks, residency=config.residency, shares=shares)
 
 
 def show(document: dict[str, Any]) -> None:

@@ -30,10 +30,14 @@ from polymod.train.pinned import trunk_to
 from polymod.train.residency import check_update, resident
 from polymod.train.run import versions
 from polymod.train.score import score_valid, table
+from polymod.train.sharding import shard
 
 
 class Pretraining:
     """A model configuration, shards and options, put together; for one of several processes if so asked.
+
+    Args:
+        spread: each process keeps its share of the trunk.
 
     Raises:
         UserError: blocks longer than the model's positions, too little text for a block.
@@ -46,12 +50,15 @@ class Pretraining:
         train: TrainOptions,
         mixture: MixtureOptions,
         ranks: Ranks | None = None,
+        *,
+        spread: bool = False,
     ) -> None:
         longest = model.architecture.max_length
         if train.block_tokens > longest:
             what = f"blocks of {train.block_tokens} tokens in a model of at most {longest}"
             raise UserError(what, fix="lower --train.block-tokens or raise --model.max-length")
         self.shards, self.config, self.train, self.ranks = shards, model, train, ranks or Ranks()
+        self.spread = spread
         v = shards.vocabulary
         self.masking = Masking(v.mask_id, v.special, v.size, train.mask_probability)
         self.plan = batch_plan(train, mixture)
@@ -78,12 +85,17 @@ class Pretraining:
         Raises:
             UserError: idle languages are to be out of memory, and cannot be.
         """
-        model, device = MaskedLM(self.config), self.ranks.device
-        state = TrainState(model, build_optimizer(model, self.train), ranks=self.ranks)
         if options.mapped:
             check_update(update, self.ranks.size)
-            state.residency = resident(model, state.optimizer, options, run, device)
+        model, device = MaskedLM(self.config), self.ranks.device
         unigrams_V = self._unigrams() if self.train.unigram_bias else None
+        if self.spread:
+            initialise(model, self.train.seed, unigrams_V)
+            shard(model, self.ranks)
+            return TrainState(model, build_optimizer(model, self.train), ranks=self.ranks)
+        state = TrainState(model, build_optimizer(model, self.train), ranks=self.ranks)
+        if options.mapped:
+            state.residency = resident(model, state.optimizer, options, run, device)
         done = state.residency.let_go if state.residency else lambda tag: None
         initialise(model, self.train.seed, unigrams_V, done=done)
         trunk_to(model, device) if state.residency else model.to(device)
@@ -93,7 +105,7 @@ class Pretraining:
         """What this process computes of the batch of one optimiser step; for a GPU in page-locked memory, so
         that its copy waits for nothing.
         """
-        batch = part(self.loader.at(step), self.ranks.rank, self.ranks.size)
+        batch = part(self.loader.at(step), self.ranks.rank, self.ranks.size, evenly=self.spread)
         return batch.pinned() if self.ranks.device.type == "cuda" else batch
 
     def score(self, state: TrainState) -> dict[str, Any]:
@@ -106,8 +118,8 @@ class Pretraining:
     def jobs(
         self, run: Path, log: RunLog | NoLog, *, facts: Mapping[str, Any], console: Console
     ) -> tuple[Job, ...]:
-        """Score the valid split, save a checkpoint: what the first process does."""
-        if not self.ranks.first:
+        """Score the valid split, save a checkpoint: what the first process does, or all if --shard."""
+        if not (self.ranks.first or self.spread):
             return ()
 
         def score_now(state: TrainState, _: bool) -> None:
