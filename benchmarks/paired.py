@@ -55,6 +55,8 @@ def apart(own: Losses, reference: Losses) -> str:
     ]
     found = gap(differences)
     by_seed = ", ".join(f"{each:+.3f}" for each in differences)
+    if found["low"] is None:
+        return by_seed
     return f"{by_seed}; mean {found['difference']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
 
 

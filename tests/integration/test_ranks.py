@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from .conftest import SMALL_MODEL
 
 SIZES = (1, 2, 4)
 STEPS = 6
+SHORT = ("--train.steps", "4", "--train.save-every", "4", "--train.score-every", "4")
 CASES: dict[str, dict[str, Any]] = {
     "modular": {"update": "joint"},
     "shared": {"update": "joint", "arm": "shared"},
@@ -109,10 +111,16 @@ def test_any_number_loads_what_any_number_saved(found, folder, size):
 
 
 def signalled(ranks: Ranks, run: str) -> tuple[int, str]:
-    """A signal to the last process only."""
+    """A signal to the last process only, some steps after it has begun to listen for signals."""
+
+    def send() -> None:
+        while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
     if ranks.rank == ranks.size - 1:
-        signal.setitimer(signal.ITIMER_REAL, 0.3)
-        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        threading.Thread(target=send, daemon=True).start()
     try:
         train(ranks, "joint", steps=100_000, run=run)
     except Stopped as stopped:
@@ -151,6 +159,15 @@ def test_other_numbers_than_asked_for_are_refused(monkeypatch):
         pass
 
 
+def test_idle_languages_out_of_memory_change_nothing(data, tmp_path):
+    runs = tmp_path / "plain", tmp_path / "mapped"
+    mapped = ("--residency.mapped", "--residency.languages", "1")
+    assert commands(2, words(data, runs[0], *SHORT)) == commands(2, words(data, runs[1], *SHORT, *mapped))
+    assert_same(*runs)
+    lines = [line for line in read_metrics(runs[0]) if line["kind"] == "train"]
+    assert lines[-1]["sent"].keys() == {"trunk", "packs", "losses"}
+
+
 def words(data: Path, out: Path, *more: str) -> list[str]:
     return ["pretrain", "--data", str(data), "--out", str(out), *SMALL_MODEL, *more]
 
@@ -173,13 +190,18 @@ def test_a_rank_that_is_killed_is_named_and_the_run_goes_on(data, tmp_path):
     assert "error: rank 1 of 2 was killed by SIGKILL" in said
     assert "Traceback" not in said
     assert commands(2, words(data, killed, *slow)) == commands(2, words(data, straight, *slow)) == [0, 0]
-    ours, theirs = (checkpoint_folders(run)[-1] for run in (killed, straight))
-    for place in (".", "optimizer"):
-        a, b = read_tensors(ours / place), read_tensors(theirs / place)
-        assert a.keys() == b.keys()
-        assert all(torch.equal(a[name], b[name]) for name in a)
+    assert_same(killed, straight)
     chains = [read_metrics(run)[-2]["chain"] for run in (killed, straight)]
     assert chains[0] == chains[1]
+
+
+def assert_same(run: Path, other: Path) -> None:
+    """The last checkpoints are equal bit by bit."""
+    ours, theirs = (checkpoint_folders(each)[-1] for each in (run, other))
+    for place in (".", "optimizer"):
+        a, b = read_tensors(ours / place), read_tensors(theirs / place)
+        assert a.keys() == b.keys() != set()
+        assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def child_of(parent: int, rank: str) -> int:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     import torch
 
     from polymod.batch import GlobalBatch
-    from polymod.model.heads import MaskedLM
     from polymod.text.shards import Shards
     from polymod.train.loop import TrainState, Update
     from polymod.train.parallel import Ranks
@@ -106,7 +105,6 @@ def main(config: Config) -> dict[str, Any]:
 
 def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, Any]:
     """The work of one process; the first one has the document."""
-    from polymod.diagnose.monitor import monitored
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
@@ -114,6 +112,7 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
     from polymod.train.log import training_seconds, training_speed
     from polymod.train.pretraining import Pretraining, masked_lm
     from polymod.train.run import device_name, keep_tokenizer, opened
+    from polymod.train.updates import build, compile_for, plan_of
 
     console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
@@ -125,7 +124,9 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
     model = masked_lm(state)
     if config.begin is not None and not checkpoint_folders(config.out):
         identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
-    update = _update(config, job, model, dtype)
+    if config.compile:
+        compile_for(config.update, model)
+    update = build(config.update, plan_of(job, model, config.treatment, dtype))
     with opened(config.out, config, identity=identity, free=FREE, ranks=ranks):
         if ranks.first:
             keep_tokenizer(shards.tokenizer_path, config.out)
@@ -140,15 +141,15 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
             console.print(
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
+        if warning := _room(config, model.config, ranks):
+            console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
-            every, since = config.monitor.gradients, state.step
-            update = monitored(update, config.out, every=every, since=since, dtype=dtype, ranks=ranks)
-            _train(config, job, state, update, facts={"identity": identity})
+            _train(config, job, state, _watched(config, state, update, dtype), facts={"identity": identity})
         valid = job.score(state) if ranks.first or config.shard else {}
         if not ranks.first:
             return {}
         seconds = training_seconds(config.out)
-        speed = training_speed(config.out, job.flops_per_token, device_name(ranks.device))
+        speed = training_speed(config.out, job.flops_per_token, device_name(ranks.device), ranks.size)
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
 
 
@@ -160,18 +161,21 @@ def _check_sharding(config: Config, ranks: Ranks) -> None:
         against["--update " + config.update] = "it needs gradients of the whole trunk in one place"
     if config.monitor.gradients:
         against["--monitor.gradients"] = "it compares gradients of the whole trunk"
+    if config.residency.mapped:
+        against["--residency.mapped"] = "the two have not been tried together"
     if config.compile:
         against["--compile"] = "the two have not been tried together"
     check_sharding(ranks, against)
 
 
-def _update(config: Config, job: Pretraining, model: MaskedLM, dtype: torch.dtype) -> Update[GlobalBatch]:
-    """How a step is made."""
-    from polymod.train.updates import build, compile_for, plan_of
+def _watched(
+    config: Config, state: TrainState, update: Update[GlobalBatch], dtype: torch.dtype
+) -> Update[GlobalBatch]:
+    """The update, which notes what the monitor is asked for."""
+    from polymod.diagnose.monitor import monitored
 
-    if config.compile:
-        compile_for(config.update, model)
-    return build(config.update, plan_of(job, model, config.treatment, dtype))
+    every, since = config.monitor.gradients, state.step
+    return monitored(update, config.out, every=every, since=since, dtype=dtype, ranks=state.ranks)
 
 
 def _train(
@@ -187,8 +191,6 @@ def _train(
     from polymod.train.residency import around
 
     console = stderr(quiet=not job.ranks.first)
-    if warning := _room(config, job):
-        console.print(f"warning: {warning}", markup=False)
     with logged(config.out, console, config.train, since=state.step, ranks=job.ranks) as log:
         jobs = job.jobs(config.out, log, facts=facts, console=console)
         until, seed = config.train.steps, config.train.seed
@@ -196,19 +198,19 @@ def _train(
         fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
 
 
-def _room(config: Config, job: Pretraining) -> str:
+def _room(config: Config, model: ModelConfig, ranks: Ranks) -> str:
     """Refuse if the disk is too small; a warning if memory is."""
     from polymod.files import require_space
     from polymod.train.memory import checkpoint_bytes, extra_trunks, languages_of_step, mapped_bytes, shortage
 
-    model, device = job.config, job.ranks.device.type
+    device = ranks.device.type
     mapped = config.residency.mapped and device == "cpu" and config.residency.folder is None
     moments = 2 * mapped_bytes(model) // 3 if mapped else 0  # the weights are there already
     require_space(config.out, int(2.2 * checkpoint_bytes(model)) + moments)
     trunks = extra_trunks(config.update, config.treatment, languages_of_step(len(model.packs), config.train))
     if device != "cpu":
         return ""
-    shares = job.ranks.size if config.shard else 1
+    shares = ranks.size if config.shard else 1
     return shortage(model, config.train, trunks=trunks, residency=config.residency, shares=shares)
 
 

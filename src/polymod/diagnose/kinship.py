@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polymod.diagnose.agreement import DIGITS, Matrix, mean
+from polymod.diagnose.agreement import DIGITS, Matrix, listed, mean
 from polymod.errors import UserError
 from polymod.files import read_json
 
 PERMUTATIONS = 999
+MEAN_OF_GROUPS = "mean_of_groups"
 FEWEST_PAIRS = 3
 
 
@@ -99,12 +100,19 @@ class Kinship:
         }
 
     def of_gradients(self, measured: Mapping[str, Any]) -> dict[str, Any]:
-        """Agreement of the trunk beside relatedness, and the correlation of each of its groups."""
-        tags = measured["languages"]
+        """Agreement of the trunk beside relatedness, and the correlation of each of its groups.
+
+        In ``mean_of_groups`` each of them counts the same, however many parameters it has.
+        """
+        tags, matrices = measured["languages"], dict(measured["trunk"])
         parts = {name: part for name, part in measured["groups"].items() if "cosine" in part}
         found = {name: self.along(tags, part["cosine"]) for name, part in parts.items()}
+        if parts:
+            cosines = [np.array(part["cosine"], dtype=np.float64) for part in parts.values()]
+            matrices[MEAN_OF_GROUPS] = listed(np.mean(cosines, axis=0))
+        names = [name for name in ("cosine", "corrected", MEAN_OF_GROUPS) if name in matrices]
         return {
-            **self.document(tags, measured["trunk"], ("cosine", "corrected")),
+            **self.document(tags, matrices, names),
             "groups": {name: relation.correlation if relation else None for name, relation in found.items()},
         }
 

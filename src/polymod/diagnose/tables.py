@@ -9,6 +9,7 @@ import numpy as np
 
 FEW = 12  # languages whose matrix is shown
 _ABREAST = 3  # settings beside each other
+COSINES = ("cosine", "corrected", "mean_of_groups")
 ENDS = 5  # pairs or languages at either end, of more
 
 
@@ -28,7 +29,7 @@ def gradient_lines(checkpoint: Mapping[str, Any]) -> Iterator[str]:
         yield from matrix_lines(tags, tags, checkpoint["trunk"]["cosine"])
     else:
         yield from _end_pairs(tags, checkpoint["trunk"]["corrected"])
-    yield from _along(checkpoint.get("along_relatedness"), ("cosine", "corrected"))
+    yield from _along(checkpoint.get("along_relatedness"), COSINES)
 
 
 def average_lines(run: Mapping[str, Any]) -> Iterator[str]:
@@ -37,7 +38,7 @@ def average_lines(run: Mapping[str, Any]) -> Iterator[str]:
     yield f"{run['run']} at steps {', '.join(f'{step:,}' for step in steps)}: mean cosine of gradients"
     if len(tags) <= FEW:
         yield from matrix_lines(tags, tags, run["trunk"]["cosine"])
-    yield from _along(run.get("along_relatedness"), ("cosine", "corrected"))
+    yield from _along(run.get("along_relatedness"), COSINES)
 
 
 def mask_lines(run: Mapping[str, Any]) -> Iterator[str]:
@@ -118,8 +119,8 @@ def _along(relation: Mapping[str, Any] | None, names: Sequence[str]) -> Iterator
     """Rank correlations with relatedness, with their p and what families have in common."""
     if relation is None:
         return
-    for name in names:
-        line = f"rank correlation of the {name} with relatedness: {_number(relation[name])}"
+    for name in [name for name in names if name in relation]:
+        line = f"rank correlation of the {name.replace('_', ' ')} with relatedness: {_number(relation[name])}"
         if name in relation["by_chance"]:
             line += f" (p {relation['by_chance'][name]:.3f})"
         within, between = relation["within_families"].get(name), relation["between_families"].get(name)

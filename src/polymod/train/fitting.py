@@ -81,8 +81,8 @@ def changes(need: Need, there: int) -> list[Change]:
 
 
 def _same_result(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
-    """Smaller micro-batches, the largest first; then fewer gradients held; then the trunk spread over several
-    processes, or idle languages elsewhere.
+    """Smaller micro-batches, the largest first; then fewer gradients held; then idle languages elsewhere, or
+    the trunk spread over processes: the way that frees less first.
     """
     options: dict[str, str] = {}
     tokens = min(need.train.micro_tokens, need.train.batch_tokens)
@@ -95,17 +95,22 @@ def _same_result(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
         treatment = need.treatment.model_copy(update={"hold": _LEAST_HELD})
         options = {**options, "treatment.hold": str(_LEAST_HELD)}
         yield options, (need := replace(need, treatment=treatment))
+    ways = [({**options, **way}, other) for way, other in _elsewhere(need)]
+    yield from sorted(ways, key=lambda way: -way[1].total)
+    if not options and not ways:
+        yield options, need
+
+
+def _elsewhere(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
+    """Idle languages out of memory, or the trunk spread over processes: one of the two."""
+    if need.residency.mapped or need.spread:
+        return
+    mapped = need.residency.model_copy(update={"mapped": True})
+    if idle_parameters(need.model, need.train, mapped) and not need.update.startswith("meta"):
+        yield {"residency.mapped": "true"}, replace(need, residency=mapped)
     spread = replace(need, spread=True)
     if need.processes > 1 and need.update == "joint" and spread.total < need.total:
-        options = {**options, "shard": "true"}
-        yield options, (need := spread)
-    mapped = need.residency.model_copy(update={"mapped": True})
-    idle = idle_parameters(need.model, need.train, mapped) if need.processes == 1 else 0
-    if idle and not need.residency.mapped and not need.update.startswith("meta"):
-        options = {**options, "residency.mapped": "true"}
-        yield options, replace(need, residency=mapped)
-    if not options:
-        yield options, need
+        yield {"shard": "true"}, spread
 
 
 def _half(need: Need) -> Iterator[tuple[dict[str, str], Need]]:

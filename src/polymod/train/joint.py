@@ -65,7 +65,7 @@ def note_losses(by_language: dict[str, LossSum], batch: Batch, losses_M: torch.T
 
 def apply(state: TrainState, options: TrainOptions, metrics: StepMetrics) -> StepMetrics:
     """Clip, check, step."""
-    with_gradient = [parameter for parameter in state.model.parameters() if parameter.grad is not None]
+    with_gradient = [parameter for parameter in state.parameters if parameter.grad is not None]
     if any(is_spread(parameter) for parameter in with_gradient):
         norm = clip_([p.grad for p in with_gradient if p.grad is not None], options.clip, state.ranks)
     else:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -45,7 +46,7 @@ class Written:
 
 @dataclass
 class TrainState:
-    """What training changes, all of which a checkpoint holds: the rest is a function of ``(seed, step)``.
+    """All that a checkpoint holds, the rest being a function of ``(seed, step)``; and who works on it.
 
     Attributes:
         step: optimiser steps done.
@@ -53,7 +54,7 @@ class TrainState:
         extra: what the update carries from one step to the next.
         written: the newest checkpoint, which holds what has not changed since then.
         residency: which languages are in memory, if not all of them.
-        ranks: who takes part in the training; no checkpoint holds it.
+        ranks: the processes that take part.
         reducer: sums gradients over them.
     """
 
@@ -69,6 +70,11 @@ class TrainState:
 
     def __post_init__(self) -> None:
         self.reducer = Reducer(self.model, self.ranks)
+
+    @cached_property
+    def parameters(self) -> tuple[torch.nn.Parameter, ...]:
+        """Of the model, in its order. Kept, because to find them takes long with 2,000 languages."""
+        return tuple(self.model.parameters())
 
 
 Update = Callable[[TrainState, D], StepMetrics]

@@ -27,7 +27,7 @@ from polymod.train.loop import Job, TrainState
 from polymod.train.optim import build_optimizer
 from polymod.train.parallel import Ranks
 from polymod.train.pinned import trunk_to
-from polymod.train.residency import check_update, resident
+from polymod.train.residency import Residency, begin_at_home, home_for
 from polymod.train.run import versions
 from polymod.train.score import score_valid, table
 from polymod.train.sharding import shard
@@ -85,28 +85,26 @@ class Pretraining:
         Raises:
             UserError: idle languages are to be out of memory, and cannot be.
         """
-        if options.mapped:
-            check_update(update, self.ranks.size)
-        model, device = MaskedLM(self.config), self.ranks.device
+        device, ranks = self.ranks.device, self.ranks
         unigrams_V = self._unigrams() if self.train.unigram_bias else None
-        if self.spread:
+        if not options.mapped:
+            model = MaskedLM(self.config)
             initialise(model, self.train.seed, unigrams_V)
-            shard(model, self.ranks)
-            return TrainState(model, build_optimizer(model, self.train), ranks=self.ranks)
-        state = TrainState(model, build_optimizer(model, self.train), ranks=self.ranks)
-        if options.mapped:
-            state.residency = resident(model, state.optimizer, options, run, device)
-        done = state.residency.let_go if state.residency else lambda tag: None
-        initialise(model, self.train.seed, unigrams_V, done=done)
-        trunk_to(model, device) if state.residency else model.to(device)
-        return state
+            shard(model, ranks) if self.spread else model.to(device)
+            return TrainState(model, build_optimizer(model, self.train), ranks=ranks)
+        home = home_for(self.config, options, update, run, device)
+        model = begin_at_home(self.config, home, self.train.seed, unigrams_V)
+        trunk_to(model, device)
+        optimizer = build_optimizer(model, self.train)
+        residency = Residency(home, optimizer, options.languages)
+        return TrainState(model, optimizer, ranks=ranks, residency=residency)
 
     def at(self, step: int) -> GlobalBatch:
-        """What this process computes of the batch of one optimiser step; for a GPU in page-locked memory, so
-        that its copy waits for nothing.
+        """What this process computes of the batch of a step. For a GPU it is in page-locked memory: no copy
+        waits.
         """
-        batch = part(self.loader.at(step), self.ranks.rank, self.ranks.size, evenly=self.spread)
-        return batch.pinned() if self.ranks.device.type == "cuda" else batch
+        mine = part(self.loader.at(step), self.ranks.rank, self.ranks.size, evenly=self.spread)
+        return mine.pinned() if self.ranks.device.type == "cuda" else mine
 
     def score(self, state: TrainState) -> dict[str, Any]:
         """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""

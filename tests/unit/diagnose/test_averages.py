@@ -14,14 +14,14 @@ TAGS = ["a", "b", "c", "d"]
 def checkpoint(run: str, step: int, cosine: np.ndarray, *, groups: bool = True) -> dict:
     corrected = (2 * cosine).tolist()
     corrected[0][1] = None if step == 2 else corrected[0][1]
-    part = {"cosine": (-cosine).tolist(), "cosine_se": []}
+    part, norms = {"cosine": (-cosine).tolist(), "cosine_se": []}, {"cosine": (3 * cosine).tolist()}
     trunk = {"cosine": cosine.tolist(), "corrected": corrected, "conflict": []}
     return {
         "run": run,
         "step": step,
         "languages": TAGS,
         "trunk": trunk,
-        "groups": {"head": part if groups else {}},
+        "groups": {"head": part, "norms": norms} if groups else {"head": {}},
     }
 
 
@@ -45,7 +45,8 @@ def test_means_of_every_run_with_several_checkpoints():
     assert found["trunk"]["corrected"][0][1] is None
     assert found["trunk"]["corrected"][1][2] == pytest.approx(2 * related[1, 2], abs=1e-5)
     assert found["along_relatedness"]["cosine"] == 1
-    assert found["along_relatedness"]["groups"] == {"head": -1}
+    assert found["along_relatedness"]["groups"] == {"head": -1, "norms": 1}
+    assert found["along_relatedness"]["mean_of_groups"] == 1  # of -1 and 3 times the same
 
 
 def test_without_relatedness_or_matrices_of_groups():
