@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch.distributed.tensor import DTensor
 
 from _models import VOCAB, tiny_model
 from _tokens import MemoryTokens
@@ -30,6 +31,7 @@ from polymod.train.episodes import Episodes
 from polymod.train.loop import Job, TrainState, fit
 from polymod.train.optim import build_optimizer
 from polymod.train.parallel import Ranks, joined
+from polymod.train.sharding import shard
 from polymod.train.updates import Plan, build
 
 TAGS = ("en", "fr", "sr-Latn", "to")
@@ -115,6 +117,7 @@ def train(
     monitor: int = 0,
     batch_tokens: int = 128,
     poison: Any = None,
+    spread: bool = False,
     **treatment: Any,
 ) -> dict[str, Any]:
     """A toy training of four languages, from the newest checkpoint of a run if there is one: what came of it.
@@ -122,6 +125,8 @@ def train(
     ``active`` is the languages of each step, on all processes and on this one.
     """
     model = tiny_model(arm, languages=TAGS)
+    if spread:
+        shard(model, ranks)
     tokens = MemoryTokens(dict.fromkeys(TAGS, 3000), VOCAB)
     masking = Masking(VOCAB - 1, (0, 1, 2, 3), VOCAB, 0.3)
     batch_plan = replace(PLAN, batch_tokens=batch_tokens)
@@ -132,7 +137,7 @@ def train(
     active: list[tuple[list[str], list[str]]] = []
 
     def at(step: int) -> GlobalBatch:
-        mine = part(loader.at(step), ranks.rank, ranks.size)
+        mine = part(loader.at(step), ranks.rank, ranks.size, evenly=spread)
         active.append((list(mine.targets_of), [t or "" for m in mine.micro for t in m.route.tags]))
         return mine
 
@@ -147,10 +152,10 @@ def train(
     def keep(state: TrainState, _: bool) -> None:
         save(state, Path(run), facts={}, keep=9)
 
-    jobs = [Job(steps, keep, on_stop=True)] if run and ranks.first and steps else []
+    jobs = [Job(steps, keep, on_stop=True)] if run and (ranks.first or spread) and steps else []
     until = state.step + steps
     if poison is not None:
-        next(model.parameters()).register_hook(poison)
+        model.head.norm.register_forward_hook(lambda _, __, out: out.register_hook(poison) and None)
     made = build(update, plan)
     if run and monitor:
         Path(run).mkdir(exist_ok=True)
@@ -164,6 +169,7 @@ def train(
         "sent": dict(ranks.sent - before),
         "active": active,
         "bytes": sizes(model),
+        "kept": sizes(model, here=True),
     }
 
 
@@ -171,16 +177,23 @@ def digest(state: TrainState) -> str:
     """Hash of weights and moments."""
     total = hashlib.sha256()
     for parameter in state.model.parameters():
-        total.update(parameter.detach().numpy().tobytes())
+        total.update(plain(parameter).numpy().tobytes())
         for moment in state.optimizer.state.get(parameter, {}).values():
-            total.update(moment.numpy().tobytes())
+            total.update(plain(moment).numpy().tobytes())
     return total.hexdigest()
 
 
-def sizes(model: torch.nn.Module) -> dict[str, int]:
-    """Bytes of the trunk, under ``""``, and of what each language owns."""
+def plain(tensor: torch.Tensor) -> torch.Tensor:
+    """The whole of it; all processes ask for it."""
+    tensor = tensor.detach()
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def sizes(model: torch.nn.Module, *, here: bool = False) -> dict[str, int]:
+    """Bytes of the trunk, under ``""``, and of what each language owns; of what this process has of them."""
     found: dict[str, int] = {}
     for name, parameter in model.named_parameters():
         tag = "" if owner(name) is TRUNK else str(owner(name))
-        found[tag] = found.get(tag, 0) + parameter.numel() * parameter.element_size()
+        mine = parameter.to_local() if here and isinstance(parameter, DTensor) else parameter
+        found[tag] = found.get(tag, 0) + mine.numel() * mine.element_size()
     return found

@@ -142,3 +142,29 @@ def test_time_is_measured_if_asked_for(update, capsys):
     assert measured["rounds"] == 1
     assert 0 < measured["seconds_per_step"] < 20
     assert measured["seconds"] == pytest.approx(10 * measured["seconds_per_step"])
+
+
+def test_a_trunk_spread_over_processes_is_counted_by_its_share(capsys):
+    words = ["--model.preset", "base", "--num-languages", "8", "--nproc", "4", *RATE]
+    whole, spread = plan(capsys, *words), plan(capsys, *words, "--shard", "true")
+    p = whole["parameters"]
+    elsewhere = (p["total"] - p["packs"]) * 3 // 4
+    for part, times in (("weights", 4), ("gradients", 4), ("optimizer", 8)):
+        assert whole["memory"][part] - spread["memory"][part] == pytest.approx(times * elsewhere, rel=1e-6)
+    assert whole["memory"]["gathered"] == 0
+    assert spread["memory"]["gathered"] == 4 * (3 * (p["embeddings"] + p["head"]) + p["body"] // 3)
+    assert spread["memory_bf16"]["gathered"] - spread["memory"]["gathered"] == 2 * p["body"]
+    passes, packs = 8, 8 * p["pack"]  # 2^20 tokens, 2^15 at once, four processes
+    once = passes * (2 * (p["total"] - p["packs"]) + p["body"]) + 2 * packs
+    assert spread["communication"]["sent"] == 0.75 * 4 * once
+
+
+def test_a_trunk_that_does_not_fit_is_to_be_spread(capsys):
+    sizes = ("--model.hidden-size", "4096", "--model.ffn-size", "16384", "--model.num-layers", "32")
+    words = ["--model.preset", "large", *sizes, "--num-languages", "2", "--nproc", "8", *RATE]
+    (way,) = plan(capsys, *words, "--device-memory", "60")["device"]["changes"]
+    assert set(way["options"]) == {"train.micro-tokens", "shard"}
+    given = [word for name, value in way["options"].items() for word in (f"--{name}", value)]
+    assert plan(capsys, *words, "--device-memory", "60", *given)["device"]["fits"]
+    alone = plan(capsys, *words[:-4], *RATE, "--device-memory", "60")["device"]["changes"]
+    assert not any("shard" in each["options"] for each in alone)

@@ -17,6 +17,7 @@ from polymod.train.config import (
     ModelOptions,
     Nproc,
     ResidencyOptions,
+    Shard,
     TrainOptions,
     TreatmentOptions,
     UpdateName,
@@ -38,7 +39,7 @@ FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
     *("monitor.gradients", "begun_from", "residency.mapped", "residency.languages", "residency.folder"),
-    *("nproc", "hang_after"),
+    *("nproc", "hang_after", "shard"),
 )
 
 
@@ -57,6 +58,7 @@ class Config(CommandConfig):
     )
     nproc: Nproc = 1
     hang_after: HangAfter = 600.0
+    shard: Shard = False
     update: UpdateName = Field("joint", description="how a step is made")
     compile: bool = Field(False, description="let torch.compile fuse parts of the layers; meant for GPUs")
     model: ModelOptions = ModelOptions()
@@ -114,7 +116,10 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
 
     console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
-    job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture, ranks)
+    if config.shard:
+        _check_sharding(config, ranks)
+    model_config = config.model_config_for(shards)
+    job = Pretraining(shards, model_config, config.train, config.mixture, ranks, spread=config.shard)
     identity, state = job.identity, job.new_state(config.residency, config.update, config.out)
     model = masked_lm(state)
     if config.begin is not None and not checkpoint_folders(config.out):
@@ -136,7 +141,7 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
             console.print(
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
-        if warning := _room(config, model.config, ranks.device.type):
+        if warning := _room(config, model.config, ranks):
             console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
             _train(config, job, state, _watched(config, state, update, dtype), facts={"identity": identity})
@@ -146,6 +151,21 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
         seconds = training_seconds(config.out)
         speed = training_speed(config.out, job.flops_per_token, device_name(ranks.device), ranks.size)
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
+
+
+def _check_sharding(config: Config, ranks: Ranks) -> None:
+    from polymod.train.sharding import check_sharding
+
+    against = {}
+    if config.update != "joint":
+        against["--update " + config.update] = "it needs gradients of the whole trunk in one place"
+    if config.monitor.gradients:
+        against["--monitor.gradients"] = "it compares gradients of the whole trunk"
+    if config.residency.mapped:
+        against["--residency.mapped"] = "the two have not been tried together"
+    if config.compile:
+        against["--compile"] = "the two have not been tried together"
+    check_sharding(ranks, against)
 
 
 def _watched(
@@ -178,18 +198,20 @@ def _train(
         fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
 
 
-def _room(config: Config, model: ModelConfig, device: str) -> str:
+def _room(config: Config, model: ModelConfig, ranks: Ranks) -> str:
     """Refuse if the disk is too small; a warning if memory is."""
     from polymod.files import require_space
     from polymod.train.memory import checkpoint_bytes, extra_trunks, languages_of_step, mapped_bytes, shortage
 
+    device = ranks.device.type
     mapped = config.residency.mapped and device == "cpu" and config.residency.folder is None
     moments = 2 * mapped_bytes(model) // 3 if mapped else 0  # the weights are there already
     require_space(config.out, int(2.2 * checkpoint_bytes(model)) + moments)
     trunks = extra_trunks(config.update, config.treatment, languages_of_step(len(model.packs), config.train))
     if device != "cpu":
         return ""
-    return shortage(model, config.train, trunks=trunks, residency=config.residency)
+    shares = ranks.size if config.shard else 1
+    return shortage(model, config.train, trunks=trunks, residency=config.residency, shares=shares)
 
 
 def show(document: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """A batch cut at its sequences: what each of several processes computes of a step.
 
-S sequences, N packed rows, M predicted rows.
+S sequences, N packed rows, M predicted rows, R processes.
 """
 
 from __future__ import annotations
@@ -12,23 +12,36 @@ import numpy as np
 from polymod.batch import Batch, GlobalBatch, Route
 
 
-def part(batch: GlobalBatch, rank: int, size: int) -> GlobalBatch:
+def part(batch: GlobalBatch, rank: int, size: int, *, evenly: bool = False) -> GlobalBatch:
     """The sequences of one of ``size`` processes: a stretch of the batch with about an even share of tokens.
 
     Together the parts are the batch, in its order. As languages lie in order, a process has few of them, and
     most languages are in one part only. A part may be empty.
+
+    Args:
+        evenly: all parts have as many micro-batches; those that lack some get ones that predict nothing.
     """
     if size == 1:
         return batch
-    total, before, micro = batch.num_tokens, 0, []
+    total, before, micro, counts_R = batch.num_tokens, 0, [], np.zeros(size, np.int64)
     for each in batch.micro:
         starts = before + np.cumsum([0, *each.lengths[:-1]])
         middle_S = starts + np.array(each.lengths) / 2
-        here = np.flatnonzero((middle_S * size / total).astype(np.int64) == rank)
+        ranks_S = (middle_S * size / total).astype(np.int64)
+        here = np.flatnonzero(ranks_S == rank)
+        counts_R[np.unique(ranks_S)] += 1
         if len(here):
             micro.append(cut(each, int(here[0]), int(here[-1]) + 1))
         before += each.num_tokens
+    if evenly:
+        micro += [_nothing(batch)] * (int(counts_R.max()) - len(micro))
     return replace(batch, micro=tuple(micro), whole=batch)
+
+
+def _nothing(batch: GlobalBatch) -> Batch:
+    """A token of the step's first language, with nothing to predict: a pass of which only zeros come."""
+    first = batch.micro[0]
+    return Batch.pack([first.ids_N[:1]], first.route.tags[:1])
 
 
 def cut(batch: Batch, first: int, stop: int) -> Batch:

@@ -18,6 +18,9 @@ HangAfter = Annotated[
     float,
     Field(gt=0, description="seconds after which several processes end because one of them does not go on"),
 ]
+Shard = Annotated[
+    bool, Field(description="each of several processes keeps only its share of the trunk, by FSDP2")
+]
 Preset = Literal["tiny", "small", "base", "large", "modern-tiny", "modern-small", "modern-base"]
 
 

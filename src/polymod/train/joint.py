@@ -13,6 +13,7 @@ from polymod.model.tasks import TaskModel
 from polymod.train.config import TrainOptions
 from polymod.train.loop import TrainState, Update
 from polymod.train.optim import learning_rate, set_learning_rate
+from polymod.train.sharding import clip_, is_spread
 
 
 def joint(options: TrainOptions, device: torch.device, dtype: torch.dtype) -> Update[GlobalBatch]:
@@ -65,7 +66,10 @@ def note_losses(by_language: dict[str, LossSum], batch: Batch, losses_M: torch.T
 def apply(state: TrainState, options: TrainOptions, metrics: StepMetrics) -> StepMetrics:
     """Clip, check, step."""
     with_gradient = [parameter for parameter in state.parameters if parameter.grad is not None]
-    norm = torch.nn.utils.clip_grad_norm_(with_gradient, options.clip)
+    if any(is_spread(parameter) for parameter in with_gradient):
+        norm = clip_([p.grad for p in with_gradient if p.grad is not None], options.clip, state.ranks)
+    else:
+        norm = torch.nn.utils.clip_grad_norm_(with_gradient, options.clip)
     losses = sum(torch.as_tensor(losses.total) for losses in metrics.by_language.values())
     metrics.gradient_norm = float(norm + 0.0 * losses)  # one wait for the device; NaN if either is not finite
     metrics.learning_rate = learning_rate(state.step, options)

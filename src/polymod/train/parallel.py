@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from polymod.data.random import key
 from polymod.errors import Lost, Stopped, UserError
@@ -24,6 +25,7 @@ from polymod.metrics import LossSum
 from polymod.train.launch import LAUNCHED, LOST
 from polymod.train.watchdog import common_store, watched
 
+_SINGLE = hasattr(dist, "all_gather_single")  # torch >= 2.13 has new names
 _LONGEST = timedelta(days=1)  # of one exchange: who waits for whom is the watchdog's business
 
 
@@ -94,6 +96,35 @@ class Ranks:
         for tensor, values in zip(tensors, flat.split(sizes), strict=True):
             tensor.detach().copy_(values.view_as(tensor))
 
+    def gather(self, output: Tensor, mine: Tensor, group: dist.ProcessGroup, later: bool) -> dist.Work | None:
+        """Put each one's piece of a spread tensor into ``output``, one after the other.
+
+        Args:
+            later: return at once something to wait for.
+        """
+        self.sent["gathered"] += mine.numel() * mine.element_size()
+        with self._contact():
+            gather = dist.all_gather_single if _SINGLE else dist.all_gather_into_tensor
+            work: dist.Work | None = gather(output, mine, group=group, async_op=later)
+            return work
+
+    def scatter_sum(
+        self, output: Tensor, full: Tensor, group: dist.ProcessGroup, later: bool
+    ) -> dist.Work | None:
+        """Put this one's piece of the sum of a trunk gradient into ``output``."""
+        self.sent["trunk"] += full.numel() * full.element_size()
+        with self._contact():
+            scatter = dist.reduce_scatter_single if _SINGLE else dist.reduce_scatter_tensor
+            work: dist.Work | None = scatter(output, full, group=group, async_op=later)
+            return work
+
+    def gathered(self, tensor: DTensor) -> Tensor:
+        """The whole of a spread tensor, in each process."""
+        self.sent["gathered"] += tensor.to_local().numel() * tensor.element_size()
+        with self._contact():
+            full: Tensor = tensor.full_tensor()
+            return full
+
     def sum_losses(self, losses: dict[str, LossSum], counts: dict[str, int]) -> None:
         """Replace losses by those of all, in this order.
 
@@ -124,7 +155,7 @@ class Ranks:
 
     def most(self, numbers: Sequence[int]) -> list[int]:
         """The largest of all, place by place. Between hosts only; no device waits for it."""
-        if self.alone:
+        if self.alone or not numbers:
             return list(numbers)
         tensor = torch.tensor(list(numbers), dtype=torch.int64)
         with self._contact():

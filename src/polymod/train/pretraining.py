@@ -30,10 +30,14 @@ from polymod.train.pinned import trunk_to
 from polymod.train.residency import Residency, begin_at_home, home_for
 from polymod.train.run import versions
 from polymod.train.score import score_valid, table
+from polymod.train.sharding import shard
 
 
 class Pretraining:
     """A model configuration, shards and options, put together; for one of several processes if so asked.
+
+    Args:
+        spread: each process keeps its share of the trunk.
 
     Raises:
         UserError: blocks longer than the model's positions, too little text for a block.
@@ -46,12 +50,15 @@ class Pretraining:
         train: TrainOptions,
         mixture: MixtureOptions,
         ranks: Ranks | None = None,
+        *,
+        spread: bool = False,
     ) -> None:
         longest = model.architecture.max_length
         if train.block_tokens > longest:
             what = f"blocks of {train.block_tokens} tokens in a model of at most {longest}"
             raise UserError(what, fix="lower --train.block-tokens or raise --model.max-length")
         self.shards, self.config, self.train, self.ranks = shards, model, train, ranks or Ranks()
+        self.spread = spread
         v = shards.vocabulary
         self.masking = Masking(v.mask_id, v.special, v.size, train.mask_probability)
         self.plan = batch_plan(train, mixture)
@@ -83,7 +90,8 @@ class Pretraining:
         if not options.mapped:
             model = MaskedLM(self.config)
             initialise(model, self.train.seed, unigrams_V)
-            return TrainState(model.to(device), build_optimizer(model, self.train), ranks=ranks)
+            shard(model, ranks) if self.spread else model.to(device)
+            return TrainState(model, build_optimizer(model, self.train), ranks=ranks)
         home = home_for(self.config, options, update, run, device)
         model = begin_at_home(self.config, home, self.train.seed, unigrams_V)
         trunk_to(model, device)
@@ -95,30 +103,31 @@ class Pretraining:
         """What this process computes of the batch of a step. For a GPU it is in page-locked memory: no copy
         waits.
         """
-        mine = part(self.loader.at(step), self.ranks.rank, self.ranks.size)
+        mine = part(self.loader.at(step), self.ranks.rank, self.ranks.size, evenly=self.spread)
         return mine.pinned() if self.ranks.device.type == "cuda" else mine
 
     def score(self, state: TrainState) -> dict[str, Any]:
         """Loss per language on the first ``train.score_tokens`` tokens of the valid split; several processes
-        share the languages.
+        share the languages, unless a pass takes all of them because the trunk is spread.
         """
         limit, tags, ranks = self.train.score_tokens, self.shards.tags, self.ranks
-        mine = tags[ranks.rank :: ranks.size]
+        mine = tags if self.spread else tags[ranks.rank :: ranks.size]
         coming = state.residency.each(mine) if state.residency else mine
         losses = score_valid(masked_lm(state), self.shards, coming, self.masking, self.plan, limit=limit)
-        ranks.gather_losses(losses, tags)
+        if not self.spread:
+            ranks.gather_losses(losses, tags)
         return table(losses, {tag: self.shards.info(tag)["unigram_entropy"] for tag in tags})
 
     def jobs(
         self, run: Path, log: RunLog | NoLog, *, facts: Mapping[str, Any], console: Console
     ) -> tuple[Job, ...]:
-        """Score the valid split, save a checkpoint, which is what the first process does."""
+        """Score the valid split; save a checkpoint, which the first process does, or all if --shard."""
 
         def score_now(state: TrainState, _: bool) -> None:
             log.valid(state.step, self.score(state))
 
         scoring = Job(self.train.score_every, score_now)
-        if not self.ranks.first:
+        if not (self.ranks.first or self.spread):
             return (scoring,)
         return scoring, saving(run, self.train, facts=facts, console=console)
 

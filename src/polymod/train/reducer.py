@@ -17,6 +17,7 @@ from polymod.batch import GlobalBatch
 from polymod.metrics import StepMetrics
 from polymod.model.partition import TRUNK, owner
 from polymod.train.parallel import Ranks
+from polymod.train.sharding import is_spread
 
 BUCKET_BYTES = 25 * 2**20
 
@@ -38,6 +39,8 @@ class Reducer:
         if not ranks.alone:
             for name, parameter in model.named_parameters():
                 tag = owner(name)
+                if is_spread(parameter):  # its gradient comes as a share of the sum already
+                    continue
                 (self._trunk if tag is TRUNK else self._packs.setdefault(tag, [])).append(parameter)
 
     @contextmanager
