@@ -71,7 +71,7 @@ def started(size: int, do: Callable[..., Any], *args: Any) -> list[Any]:
         return found
     finally:
         for process in processes:
-            process.join(10 if len(found) == size else 0)
+            process.join(10)
             process.kill()
             process.join()
 
