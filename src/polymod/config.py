@@ -50,6 +50,7 @@ class CommandConfig(Config):
     """The whole tree of one command."""
 
     arguments: ClassVar[tuple[str, ...]] = ()  # fields that are written without ``--``, in this order
+    in_processes: ClassVar[bool] = False  # its field ``nproc`` is how many processes do the work together
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:

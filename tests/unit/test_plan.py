@@ -7,6 +7,9 @@ import sys
 import pytest
 
 from polymod.cli import execute
+from polymod.commands import plan as planning
+from polymod.commands import pretrain
+from polymod.config import fields
 
 RATE = ("--flops", "1e12")
 
@@ -32,6 +35,10 @@ def test_xmod_base_with_75_languages(capsys):
     flops = document["flops"]
     assert flops["per_token"]["total"] == pytest.approx(782e6, rel=2e-3)
     assert document["time"]["device"]["seconds"] == pytest.approx(flops["total"] / 1e12)
+
+
+def test_it_has_every_option_of_pretrain():
+    assert fields(pretrain.Config).keys() <= fields(planning.Config).keys()
 
 
 def test_it_takes_the_config_file_of_pretrain(tmp_path, capsys):
@@ -135,3 +142,29 @@ def test_time_is_measured_if_asked_for(update, capsys):
     assert measured["rounds"] == 1
     assert 0 < measured["seconds_per_step"] < 20
     assert measured["seconds"] == pytest.approx(10 * measured["seconds_per_step"])
+
+
+def test_a_trunk_spread_over_processes_is_counted_by_its_share(capsys):
+    words = ["--model.preset", "base", "--num-languages", "8", "--nproc", "4", *RATE]
+    whole, spread = plan(capsys, *words), plan(capsys, *words, "--shard", "true")
+    p = whole["parameters"]
+    elsewhere = (p["total"] - p["packs"]) * 3 // 4
+    for part, times in (("weights", 4), ("gradients", 4), ("optimizer", 8)):
+        assert whole["memory"][part] - spread["memory"][part] == pytest.approx(times * elsewhere, rel=1e-6)
+    assert whole["memory"]["gathered"] == 0
+    assert spread["memory"]["gathered"] == 4 * (3 * (p["embeddings"] + p["head"]) + p["body"] // 3)
+    assert spread["memory_bf16"]["gathered"] - spread["memory"]["gathered"] == 2 * p["body"]
+    passes, packs = 8, 8 * p["pack"]  # 2^20 tokens, 2^15 at once, four processes
+    once = passes * (2 * (p["total"] - p["packs"]) + p["body"]) + 2 * packs
+    assert spread["communication"]["sent"] == 0.75 * 4 * once
+
+
+def test_a_trunk_that_does_not_fit_is_to_be_spread(capsys):
+    sizes = ("--model.hidden-size", "4096", "--model.ffn-size", "16384", "--model.num-layers", "32")
+    words = ["--model.preset", "large", *sizes, "--num-languages", "2", "--nproc", "8", *RATE]
+    (way,) = plan(capsys, *words, "--device-memory", "60")["device"]["changes"]
+    assert set(way["options"]) == {"train.micro-tokens", "shard"}
+    given = [word for name, value in way["options"].items() for word in (f"--{name}", value)]
+    assert plan(capsys, *words, "--device-memory", "60", *given)["device"]["fits"]
+    alone = plan(capsys, *words[:-4], *RATE, "--device-memory", "60")["device"]["changes"]
+    assert not any("shard" in each["options"] for each in alone)

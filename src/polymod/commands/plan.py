@@ -13,9 +13,11 @@ from polymod.config import CommandConfig, Names, Tree
 from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
 from polymod.train.config import (
+    HangAfter,
     MixtureOptions,
     ModelOptions,
     ResidencyOptions,
+    Shard,
     TrainOptions,
     TreatmentOptions,
     UpdateName,
@@ -44,7 +46,10 @@ class Config(CommandConfig):
     calibrate: int = Field(
         0, ge=0, description="time so many steps here, on made-up data; this builds the model"
     )
+    begin: Path | None = Field(None, description="as in pretrain; not counted")
     nproc: int = Field(1, ge=1, description="processes that share a step, a device each")
+    hang_after: HangAfter = 600.0
+    shard: Shard = False
     bandwidth: float = Field(10.0, gt=0, description="GB/s between processes")
     update: UpdateName = Field("joint", description="how a step is made")
     compile: bool = Field(False, description="as in pretrain; not counted")
@@ -73,6 +78,7 @@ def main(config: Config) -> dict[str, Any]:
     seen = config.train.steps * config.train.batch_tokens
     languages = _languages(config, tokens)
     need = Need(model, config.train, config.update, config.treatment, config.residency)
+    need = replace(need, processes=config.nproc, spread=config.shard)
     there = int(config.device_memory * 1e9) or machine_memory(config.train.device)
     ways = [asdict(way) for way in changes(need, there)]
     return {
@@ -133,12 +139,13 @@ def _time(config: Config, need: Need, flops: float) -> dict[str, Any]:
 
 def _communication(config: Config, need: Need) -> dict[str, Any]:
     """What the processes send each other, or nothing for one."""
-    from polymod.train.memory import gradient_bytes
+    from polymod.train.memory import exchanged_bytes, gradient_bytes
 
     if config.nproc == 1:
         return {}
     reduced = gradient_bytes(need.model, need.train)
-    sent = 2 * (config.nproc - 1) / config.nproc * reduced  # a ring: each part goes round twice
+    around = exchanged_bytes(need.model, need.train, config.nproc) if config.shard else 2 * reduced
+    sent = (config.nproc - 1) / config.nproc * around  # a ring: each part of a sum goes round twice
     seconds = sent / (config.bandwidth * 1e9)
     total = seconds * config.train.steps
     return {"reduced": reduced, "sent": sent, "seconds_per_step": seconds, "seconds": total}

@@ -10,11 +10,14 @@ from pydantic import Field
 from polymod.config import CommandConfig, LastingPath, Names, Tree
 from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
-from polymod.progress import bars, stderr
+from polymod.progress import stderr
 from polymod.train.config import (
+    HangAfter,
     MixtureOptions,
     ModelOptions,
+    Nproc,
     ResidencyOptions,
+    Shard,
     TrainOptions,
     TreatmentOptions,
     UpdateName,
@@ -22,7 +25,13 @@ from polymod.train.config import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
+    from polymod.batch import GlobalBatch
     from polymod.text.shards import Shards
+    from polymod.train.loop import TrainState, Update
+    from polymod.train.parallel import Ranks
+    from polymod.train.pretraining import Pretraining
 
 DEFAULT_PRESET = "modern-tiny"
 # What may change between one start of a run and the next.
@@ -30,6 +39,7 @@ FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
     *("monitor.gradients", "begun_from", "residency.mapped", "residency.languages", "residency.folder"),
+    *("nproc", "hang_after", "shard"),
 )
 
 
@@ -38,6 +48,7 @@ class Config(CommandConfig):
     and the options of training together; each of them can be set on its own besides.
     """
 
+    in_processes = True
     data: LastingPath = Field(description="folder that prepare wrote")
     out: Path = Field(description="run folder")
     arm: Arm = Field("modular", description="a pack per language, one pack for all, or no pack")
@@ -45,6 +56,9 @@ class Config(CommandConfig):
     begin: LastingPath | None = Field(
         None, description="run whose trunk, and packs of the same languages, the weights begin with"
     )
+    nproc: Nproc = 1
+    hang_after: HangAfter = 600.0
+    shard: Shard = False
     update: UpdateName = Field("joint", description="how a step is made")
     compile: bool = Field(False, description="let torch.compile fuse parts of the layers; meant for GPUs")
     model: ModelOptions = ModelOptions()
@@ -81,32 +95,42 @@ class Config(CommandConfig):
 
 def main(config: Config) -> dict[str, Any]:
     """Train until ``train.steps``; resume if the run was begun before."""
-    from polymod.diagnose.monitor import monitored
+    from polymod.train.parallel import joined
+    from polymod.train.run import device_and_dtype
+
+    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    with joined(config.nproc, device, hang_after=config.hang_after) as ranks:
+        return _pretrained(config, ranks, dtype)
+
+
+def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, Any]:
+    """The work of one process; the first one has the document."""
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
-    from polymod.train.checkpoint import checkpoint_folders, newest, restore
-    from polymod.train.log import RunLog, training_seconds, training_speed
-    from polymod.train.loop import fit
+    from polymod.train.checkpoint import agreed, checkpoint_folders, restore
+    from polymod.train.log import training_seconds, training_speed
     from polymod.train.pretraining import Pretraining, masked_lm
-    from polymod.train.residency import around
-    from polymod.train.run import device_and_dtype, device_name, keep_tokenizer, opened
+    from polymod.train.run import device_name, keep_tokenizer, opened
     from polymod.train.updates import build, compile_for, plan_of
 
-    console = stderr()
-    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
-    job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture)
-    identity, state = job.identity, job.new_state(config.residency, config.update, config.out, device)
+    if config.shard:
+        _check_sharding(config, ranks)
+    model_config = config.model_config_for(shards)
+    job = Pretraining(shards, model_config, config.train, config.mixture, ranks, spread=config.shard)
+    identity, state = job.identity, job.new_state(config.residency, config.update, config.out)
     model = masked_lm(state)
     if config.begin is not None and not checkpoint_folders(config.out):
         identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
     if config.compile:
         compile_for(config.update, model)
     update = build(config.update, plan_of(job, model, config.treatment, dtype))
-    with opened(config.out, config, identity=identity, free=FREE):
-        keep_tokenizer(shards.tokenizer_path, config.out)
-        saved, complaints = newest(config.out)
+    with opened(config.out, config, identity=identity, free=FREE, ranks=ranks):
+        if ranks.first:
+            keep_tokenizer(shards.tokenizer_path, config.out)
+        saved, complaints = agreed(config.out, ranks)
         for complaint in complaints:
             console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
         if saved is None and complaints and config.begin is not None:
@@ -117,37 +141,77 @@ def main(config: Config) -> dict[str, Any]:
             console.print(
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
-        if warning := _room(config, model.config, device.type):
+        if warning := _room(config, model.config, ranks):
             console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
-            with (
-                bars("steps", console) as group,
-                RunLog(config.out, group, config.train, since=state.step) as log,
-            ):
-                jobs = job.jobs(config.out, log, facts={"identity": identity}, console=console)
-                until, seed = config.train.steps, config.train.seed
-                every = config.monitor.gradients
-                update = monitored(update, config.out, every=every, since=state.step, dtype=dtype)
-                update, data_at = around(state.residency, update, job.batch_at(device))
-                fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
+            _train(config, job, state, _watched(config, state, update, dtype), facts={"identity": identity})
         valid = job.score(state)
+        if not ranks.first:
+            return {}
         seconds = training_seconds(config.out)
-        speed = training_speed(config.out, job.flops_per_token, device_name(device))
+        speed = training_speed(config.out, job.flops_per_token, device_name(ranks.device), ranks.size)
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
 
 
-def _room(config: Config, model: ModelConfig, device: str) -> str:
+def _check_sharding(config: Config, ranks: Ranks) -> None:
+    from polymod.train.sharding import check_sharding
+
+    against = {}
+    if config.update != "joint":
+        against["--update " + config.update] = "it needs gradients of the whole trunk in one place"
+    if config.monitor.gradients:
+        against["--monitor.gradients"] = "it compares gradients of the whole trunk"
+    if config.residency.mapped:
+        against["--residency.mapped"] = "the two have not been tried together"
+    if config.compile:
+        against["--compile"] = "the two have not been tried together"
+    check_sharding(ranks, against)
+
+
+def _watched(
+    config: Config, state: TrainState, update: Update[GlobalBatch], dtype: torch.dtype
+) -> Update[GlobalBatch]:
+    """The update, which notes what the monitor is asked for."""
+    from polymod.diagnose.monitor import monitored
+
+    every, since = config.monitor.gradients, state.step
+    return monitored(update, config.out, every=every, since=since, dtype=dtype, ranks=state.ranks)
+
+
+def _train(
+    config: Config,
+    job: Pretraining,
+    state: TrainState,
+    update: Update[GlobalBatch],
+    facts: dict[str, Any],
+) -> None:
+    """Bring the state to the last step."""
+    from polymod.train.log import logged
+    from polymod.train.loop import fit
+    from polymod.train.residency import around
+
+    console = stderr(quiet=not job.ranks.first)
+    with logged(config.out, console, config.train, since=state.step, ranks=job.ranks) as log:
+        jobs = job.jobs(config.out, log, facts=facts, console=console)
+        until, seed = config.train.steps, config.train.seed
+        update, data_at = around(state.residency, update, job.at)
+        fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
+
+
+def _room(config: Config, model: ModelConfig, ranks: Ranks) -> str:
     """Refuse if the disk is too small; a warning if memory is."""
     from polymod.files import require_space
     from polymod.train.memory import checkpoint_bytes, extra_trunks, languages_of_step, mapped_bytes, shortage
 
+    device = ranks.device.type
     mapped = config.residency.mapped and device == "cpu" and config.residency.folder is None
     moments = 2 * mapped_bytes(model) // 3 if mapped else 0  # the weights are there already
     require_space(config.out, int(2.2 * checkpoint_bytes(model)) + moments)
     trunks = extra_trunks(config.update, config.treatment, languages_of_step(len(model.packs), config.train))
     if device != "cpu":
         return ""
-    return shortage(model, config.train, trunks=trunks, residency=config.residency)
+    shares = ranks.size if config.shard else 1
+    return shortage(model, config.train, trunks=trunks, residency=config.residency, shares=shares)
 
 
 def show(document: dict[str, Any]) -> None:

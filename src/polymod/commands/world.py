@@ -31,6 +31,9 @@ class Config(CommandConfig):
     parallel: float = Field(
         0.0, ge=0, le=1, description="share of documents that say each sentence in two languages"
     )
+    denials: float = Field(
+        0.0, ge=0, le=1, description="chance of a sentence to come after the denial of something similar"
+    )
     train_examples: int = Field(2_000, ge=1, description="examples of each task for training, per language")
     test_examples: int = Field(500, ge=1, description="examples in dev, in test, and lines for retrieval")
     processes: int = Field(len(os.sched_getaffinity(0)), ge=1, le=1024, description="processes to work with")
@@ -46,7 +49,7 @@ def main(config: Config) -> dict[str, Any]:
     decisive = config.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))
     if config.out.exists() and any(config.out.iterdir()):
         return {**_finished(config.out, decisive), "finished_before": True}
-    world = World(config.seed, config.languages, config.families, config.code_switching, config.parallel)
+    world = World(config.seed, *_kind(config))
     examples = len(FORMATS) * (config.train_examples + 2 * config.test_examples)
     per_language = config.sentences * BYTES_PER_SENTENCE + examples * BYTES_PER_EXAMPLE
     require_space(config.out, config.languages * per_language)
@@ -58,6 +61,11 @@ def main(config: Config) -> dict[str, Any]:
         write_json(folder / "world.json", document)
         write_manifest(folder)
     return {**_summary(config.out, document), "finished_before": False}
+
+
+def _kind(config: Config) -> tuple[int, int, float, float, float]:
+    """What decides the languages and their text, besides the seed and how much of it there is."""
+    return config.languages, config.families, config.code_switching, config.parallel, config.denials
 
 
 def _finished(out: Path, decisive: dict[str, Any]) -> dict[str, Any]:
@@ -87,8 +95,7 @@ def _write_languages(config: Config, tags: tuple[str, ...], folder: Path) -> dic
     from polymod.worlds.write import Job, write_language
 
     sizes = (config.sentences, config.train_examples, config.test_examples)
-    kind = (config.seed, config.languages, config.families, config.code_switching, config.parallel)
-    jobs = [Job(folder, *kind, tag, *sizes) for tag in tags]
+    jobs = [Job(folder, config.seed, *_kind(config), tag, *sizes) for tag in tags]
     counts: dict[str, dict[str, int]] = {}
     processes = min(config.processes, len(jobs))
     try:

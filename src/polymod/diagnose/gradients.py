@@ -61,9 +61,16 @@ class Collection:
         self._trunk, self._cells = trunk_of(model), cells(model)
         self.labels: list[str] = []
 
-    def add(self, tag: str, micro: Sequence[Batch]) -> None:
-        """The gradient of one batch; the batches of a language follow each other."""
-        found = gradient(self._model, self._trunk, micro, self._dtype)
+    def add(self, tag: str, micro: Sequence[Batch], *, elsewhere: bool = False) -> None:
+        """The gradient of one batch; the batches of a language follow each other.
+
+        Args:
+            elsewhere: another process computes it, this one has zeros.
+        """
+        if elsewhere:
+            found = {name: torch.zeros_like(each) for name, each in self._trunk.items()}
+        else:
+            found = gradient(self._model, self._trunk, micro, self._dtype)
         self._rows.add(vectors(found, self._cells))
         self.labels.append(tag)
 

@@ -5,7 +5,6 @@ N packed rows, M masked rows, D model width, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -16,7 +15,7 @@ from polymod.batch import Batch
 from polymod.model.config import ModelConfig
 from polymod.model.encoder import Encoder
 from polymod.model.loss import SoftmaxGradient, masked_lm_loss, masked_lm_loss_naive
-from polymod.model.packs import KEY, generator, initial_
+from polymod.model.packs import generator, initial_
 
 
 class MaskedLMHead(nn.Module):
@@ -88,13 +87,7 @@ class MaskedLM(nn.Module):
         return F.linear(features, *self.encoder.embeddings.output(groups[0][0], self.head.bias))
 
 
-def initialise(
-    model: MaskedLM,
-    seed: int,
-    unigrams_V: Tensor | None = None,
-    *,
-    done: Callable[[str], None] = lambda tag: None,
-) -> None:
+def initialise(model: MaskedLM, seed: int, unigrams_V: Tensor | None = None) -> None:
     """Set all parameters as X-MOD does: weights N(0, initializer_range), biases 0, norms 1, pad row 0.
 
     Trunk and packs draw from generators of their own, keyed by seed and tag: two arms with one seed begin
@@ -103,7 +96,6 @@ def initialise(
     Args:
         unigrams_V: counts of the training tokens. The output bias then starts at their log probabilities, so
             that training does not begin by learning word frequencies.
-        done: told of each language when all that belongs to it is set.
     """
     std = model.config.architecture.initializer_range
     trunk = generator(seed, "trunk")
@@ -123,11 +115,9 @@ def initialise(
             tokens.positions.weight[model.config.pad_id].zero_()
         if unigrams_V is not None:
             model.head.bias.copy_(((unigrams_V.double() + 1) / (unigrams_V.sum() + len(unigrams_V))).log())
-    with_pack = frozenset(model.encoder.packs.tags)
-    for tag in dict.fromkeys((*model.encoder.packs.tags, *model.config.languages)):
-        if tag in with_pack:
-            initial_(model.encoder.packs[tag], std, generator(seed, tag))
-        if model.config.language_embedding and tag in model.config.languages:
-            vector_D = model.encoder.language_embeddings.by_key[key := KEY + tag]
-            torch.nn.init.normal_(vector_D, 0.0, std, generator=generator(seed, f"embedding {key}"))
-        done(tag)
+    for tag in model.encoder.packs.tags:
+        initial_(model.encoder.packs[tag], std, generator(seed, tag))
+    if model.config.language_embedding:
+        with torch.no_grad():
+            for key, parameter in model.encoder.language_embeddings.by_key.items():
+                parameter.normal_(0.0, std, generator=generator(seed, f"embedding {key}"))

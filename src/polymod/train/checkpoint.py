@@ -36,6 +36,9 @@ from polymod.model.config import ModelConfig
 from polymod.model.heads import MaskedLM
 from polymod.model.partition import TRUNK, owner, partition
 from polymod.train.loop import TrainState, Written
+from polymod.train.parallel import Ranks
+from polymod.train.residency import Residency
+from polymod.train.sharding import put_, share, whole
 
 SCHEMA = 1
 EXTRA = "extra.safetensors"
@@ -62,17 +65,23 @@ def checkpoint_folders(run: Path) -> list[Path]:
 def save(state: TrainState, run: Path, *, facts: Mapping[str, Any], keep: int) -> Path:
     """Write the state as a new checkpoint and drop all but the newest ``keep``.
 
+    What is spread over processes is gathered first, so all of them call it then; the first one writes.
+
     Raises:
         UserError: the disk is full or not writable; the earlier checkpoints are untouched.
     """
     folder = run / "checkpoints" / f"step-{state.step:08d}"
+    weights = whole(dict(state.model.named_parameters()), state.ranks)
+    moments = whole(optimizer_tensors(state), state.ranks)
+    if not state.ranks.first:
+        return folder
     if folder.exists() and problems(folder):  # damaged, which is why its steps were done again
         shutil.rmtree(folder)
     if not folder.exists():
         updates = _updates(state)
         with atomic_folder(folder) as temporary:
             known = _link(temporary, state.written, updates)
-            _write(temporary, state, known)
+            _write(temporary, weights, moments, known, state.residency)
             if state.extra:
                 save_file({name: _plain(tensor) for name, tensor in state.extra.items()}, temporary / EXTRA)
             document = {"schema": SCHEMA, "step": state.step, "chain": state.chain, **facts}
@@ -102,6 +111,15 @@ def newest(run: Path) -> tuple[Saved | None, list[str]]:
     if folders:
         raise UserError("\n  ".join(["no checkpoint is whole:", *complaints]), where=str(run))
     return None, complaints
+
+
+def agreed(run: Path, ranks: Ranks) -> tuple[Saved | None, list[str]]:
+    """What ``newest`` is for the first process, for all: a run goes on with any number of them."""
+    saved, complaints = newest(run) if ranks.first else (None, [])
+    name, complaints = ranks.told([saved.folder.name if saved else "", complaints])
+    if name and not ranks.first:
+        saved = read(run / "checkpoints" / name)
+    return saved, complaints
 
 
 def read(folder: Path) -> Saved:
@@ -145,11 +163,10 @@ def restore(state: TrainState, saved: Saved) -> None:
             )
         for name in names:
             parameter = parameters[name]
-            with torch.no_grad():
-                parameter.copy_(weights[name])
+            put_(parameter, weights[name])
             if f"{name}.step" in moments:
                 tensors = {key: moments[f"{name}.{key}"] for key in _MOMENTS}
-                on_device = {key: tensor.to(parameter.device) for key, tensor in tensors.items()}
+                on_device = {key: share(tensor, parameter) for key, tensor in tensors.items()}
                 state.optimizer.state[parameter] = on_device
                 has_moments = True
         if state.residency is not None:
@@ -218,10 +235,14 @@ def _file_of(tag: str | None) -> str:
     return "trunk.safetensors" if tag is TRUNK else f"languages/{language_name(tag)}.safetensors"
 
 
-def _write(folder: Path, state: TrainState, known: Collection[str]) -> None:
+def _write(
+    folder: Path,
+    weights: Mapping[str, Tensor],
+    moments: Mapping[str, Tensor],
+    known: Collection[str],
+    residency: Residency | None,
+) -> None:
     """One file for the trunk's tensors and one per language, the same for moments, except for known ones."""
-    moments = optimizer_tensors(state)
-    weights: dict[str, Tensor] = dict(state.model.named_parameters())
     names_of, moments_of = partition(weights), partition(moments)
     for tag, names in names_of.items():
         file = _file_of(tag)
@@ -232,8 +253,8 @@ def _write(folder: Path, state: TrainState, known: Collection[str]) -> None:
             if place not in known:
                 (folder / place).parent.mkdir(parents=True, exist_ok=True)
                 save_file({name: _plain(tensor) for name, tensor in tensors.items()}, folder / place)
-        if state.residency is not None:
-            state.residency.let_go(tag)
+        if residency is not None:
+            residency.let_go(tag)
 
 
 def _plain(tensor: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -11,6 +11,16 @@ from polymod.config import Config, Tree
 from polymod.model.config import PRESETS as MODEL_PRESETS
 from polymod.model.config import Architecture
 
+Nproc = Annotated[
+    int, Field(ge=1, description="processes on this machine that train together, each on its part of a batch")
+]
+HangAfter = Annotated[
+    float,
+    Field(gt=0, description="seconds after which several processes end because one of them does not go on"),
+]
+Shard = Annotated[
+    bool, Field(description="each of several processes keeps only its share of the trunk, by FSDP2")
+]
 Preset = Literal["tiny", "small", "base", "large", "modern-tiny", "modern-small", "modern-base"]
 
 

@@ -19,6 +19,8 @@ class Need:
 
     Attributes:
         element: bytes of an activation.
+        processes: that share a step.
+        spread: each of them has only its share of the trunk.
     """
 
     model: ModelConfig
@@ -27,14 +29,22 @@ class Need:
     treatment: TreatmentOptions = field(default_factory=TreatmentOptions)
     residency: ResidencyOptions = field(default_factory=ResidencyOptions)
     element: int = FP32
+    processes: int = 1
+    spread: bool = False
 
     @property
     def parts(self) -> dict[str, int]:
         """Bytes by part and in all, as ``memory`` counts them."""
         in_step = languages_of_step(len(self.model.packs), self.train)
         trunks = extra_trunks(self.update, self.treatment, in_step)
-        elsewhere = self.residency
-        return memory(self.model, self.train, element=self.element, trunks=trunks, residency=elsewhere)
+        return memory(
+            self.model,
+            self.train,
+            element=self.element,
+            trunks=trunks,
+            residency=self.residency,
+            shares=self.processes if self.spread else 1,
+        )
 
     @property
     def total(self) -> int:
@@ -71,7 +81,9 @@ def changes(need: Need, there: int) -> list[Change]:
 
 
 def _same_result(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
-    """Smaller micro-batches, the largest first; then fewer gradients held; then idle languages elsewhere."""
+    """Smaller micro-batches, the largest first; then fewer gradients held; then idle languages elsewhere, or
+    the trunk spread over processes: the way that frees less first.
+    """
     options: dict[str, str] = {}
     tokens = min(need.train.micro_tokens, need.train.batch_tokens)
     while tokens // 2 >= need.train.block_tokens:
@@ -83,13 +95,22 @@ def _same_result(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
         treatment = need.treatment.model_copy(update={"hold": _LEAST_HELD})
         options = {**options, "treatment.hold": str(_LEAST_HELD)}
         yield options, (need := replace(need, treatment=treatment))
-    mapped = need.residency.model_copy(update={"mapped": True})
-    idle = idle_parameters(need.model, need.train, mapped)
-    if idle and not need.residency.mapped and not need.update.startswith("meta"):
-        options = {**options, "residency.mapped": "true"}
-        yield options, replace(need, residency=mapped)
-    if not options:
+    ways = [({**options, **way}, other) for way, other in _elsewhere(need)]
+    yield from sorted(ways, key=lambda way: -way[1].total)
+    if not options and not ways:
         yield options, need
+
+
+def _elsewhere(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
+    """Idle languages out of memory, or the trunk spread over processes: one of the two."""
+    if need.residency.mapped or need.spread:
+        return
+    mapped = need.residency.model_copy(update={"mapped": True})
+    if idle_parameters(need.model, need.train, mapped) and not need.update.startswith("meta"):
+        yield {"residency.mapped": "true"}, replace(need, residency=mapped)
+    spread = replace(need, spread=True)
+    if need.processes > 1 and need.update == "joint" and spread.total < need.total:
+        yield {"shard": "true"}, spread
 
 
 def _half(need: Need) -> Iterator[tuple[dict[str, str], Need]]:

@@ -39,6 +39,7 @@ def memory(
     element: int = FP32,
     trunks: int = 0,
     residency: ResidencyOptions | None = None,
+    shares: int = 1,
 ) -> dict[str, int]:
     """Bytes at the peak of a training step.
 
@@ -46,26 +47,53 @@ def memory(
         element: bytes of an activation: 4 in fp32, 2 under bf16 autocast.
         trunks: what ``extra_trunks`` says of the update.
         residency: where idle languages are; with ``mapped`` they are not counted.
+        shares: processes that the trunk is spread over; the bytes are those of each.
 
     Returns:
         ``weights``, ``gradients`` (trunk and the languages of a batch), ``optimizer`` (moments),
         ``activations`` (of a micro-batch), ``head`` (logits and gradients of the output matrix),
-        ``treatment`` (what the update holds besides) and ``total``.
+        ``treatment`` (what the update holds besides), ``gathered`` (what is whole of a spread trunk) and
+        ``total``.
     """
     counts = parameters(config)
     trunk = counts["total"] - counts["packs"]
-    there = counts["total"] - idle_parameters(config, options, residency)
+    elsewhere = trunk - -(-trunk // shares)
+    there = counts["total"] - idle_parameters(config, options, residency) - elsewhere
     rows = min(ROWS_PER_CHUNK, max(1, round(options.micro_tokens * options.mask_probability)))
     embedding = config.vocab_size * config.architecture.hidden_size
     parts = {
         "weights": FP32 * there,
-        "gradients": gradient_bytes(config, options),
+        "gradients": gradient_bytes(config, options) - FP32 * elsewhere,
         "optimizer": 2 * FP32 * there,
         "activations": element * options.micro_tokens * activations_per_token(config),
         "head": FP32 * (2 * rows * config.vocab_size + embedding),
         "treatment": FP32 * trunks * trunk,
+        "gathered": gathered_bytes(config, element=element) if shares > 1 else 0,
     }
     return {**parts, "total": sum(parts.values())}
+
+
+def gathered_bytes(config: ModelConfig, *, element: int = FP32) -> int:
+    """Bytes of a spread trunk that a process has whole at the peak of a step, at the end of backward.
+
+    Embeddings and head, their gradient and the copy of it that is sent; weights of two layers, gradients of
+    one and their copy. Autocast keeps a half-precision copy of each layer from its forward pass on.
+    """
+    counts, layers = parameters(config), config.architecture.num_layers
+    root = counts["embeddings"] + counts["head"]
+    kept = element * counts["body"] if element < FP32 else 0
+    return FP32 * (3 * root + 4 * counts["body"] // max(1, layers)) + kept
+
+
+def exchanged_bytes(config: ModelConfig, options: TrainOptions, processes: int) -> int:
+    """Bytes that go round once in a step with a spread trunk: for each micro-batch its layers are gathered
+    twice, the rest once, and gradients summed once; then the sums of the packs, which go round twice.
+    """
+    counts = parameters(config)
+    trunk = counts["total"] - counts["packs"]
+    passes = -(-options.batch_tokens // (processes * options.micro_tokens))
+    packs = gradient_bytes(config, options) - FP32 * trunk
+    return FP32 * passes * (2 * trunk + counts["body"]) + 2 * packs
 
 
 def idle_parameters(config: ModelConfig, options: TrainOptions, residency: ResidencyOptions | None) -> int:
@@ -83,9 +111,10 @@ def shortage(
     *,
     trunks: int = 0,
     residency: ResidencyOptions | None = None,
+    shares: int = 1,
 ) -> str:
     """A warning if a step on the CPU needs more memory than this machine has; else nothing."""
-    needed = memory(config, options, trunks=trunks, residency=residency)["total"]
+    needed = memory(config, options, trunks=trunks, residency=residency, shares=shares)["total"]
     there = machine_memory("cpu")
     if needed < 0.9 * there:
         return ""

@@ -6,10 +6,14 @@ ahead on a stream of their own, and back before the memory is given to another l
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from polymod.model.partition import TRUNK, owner, partition
+from polymod.model.packs import Memory
+from polymod.model.partition import TRUNK, owner
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -18,23 +22,25 @@ class PinnedHome:
     """Host memory for all languages.
 
     Args:
-        optimizer: whose moments of a language's parameters go with them, once there are some.
         device: where training runs. On ``cpu`` the copies are made all the same, which is for tests.
     """
 
-    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-        self.device, self._moments = device, optimizer.state
-        named = dict(model.named_parameters())
-        parts = partition(named)
-        self._owned = {tag: [named[n] for n in names] for tag, names in parts.items() if tag is not TRUNK}
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.owned: dict[str, list[nn.Parameter]] = {}
+        self.moments: Mapping[Tensor, Any] = {}
         self._host: dict[tuple[nn.Parameter, str], Tensor] = {}
         self._coming: dict[str, list[dict[str, Tensor]]] = {}
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
 
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """Languages that own something."""
-        return tuple(self._owned)
+    def adopt(self, tag: str, parameters: Sequence[nn.Parameter]) -> None:
+        """Take in a language."""
+        self.owned[tag] = list(parameters)
+        self.store(tag)
+
+    def memory(self, tag: str) -> Memory:
+        """As usual; what is adopted is copied."""
+        return torch.empty
 
     def expect(self, tag: str) -> None:
         """Begin to copy a language to the device."""
@@ -43,7 +49,7 @@ class PinnedHome:
         with torch.cuda.stream(self._stream):  # without a stream this does nothing
             self._coming[tag] = [
                 {name: self._copied(tensor) for name, tensor in self._tensors(parameter).items()}
-                for parameter in self._owned[tag]
+                for parameter in self.owned[tag]
             ]
 
     def bring(self, tag: str) -> None:
@@ -51,7 +57,7 @@ class PinnedHome:
         self.expect(tag)
         if self._stream is not None:
             torch.cuda.current_stream(self.device).wait_stream(self._stream)
-        for parameter, tensors in zip(self._owned[tag], self._coming.pop(tag), strict=True):
+        for parameter, tensors in zip(self.owned[tag], self._coming.pop(tag), strict=True):
             for name, tensor in tensors.items():
                 if self._stream is not None:
                     tensor.record_stream(torch.cuda.current_stream(self.device))
@@ -60,7 +66,7 @@ class PinnedHome:
     def store(self, tag: str) -> None:
         """Copy a language to the host and free what it had on the device; waits for the copy."""
         self._coming.pop(tag, None)  # what was set since then is not in it
-        for parameter in self._owned[tag]:
+        for parameter in self.owned[tag]:
             parameter.grad = None
             for name, tensor in self._tensors(parameter).items():
                 host = self._host.get((parameter, name))
@@ -72,7 +78,7 @@ class PinnedHome:
                     self._set(parameter, name, host.copy_(tensor))
 
     def _tensors(self, parameter: nn.Parameter) -> dict[str, Tensor]:
-        moments = self._moments.get(parameter, {})
+        moments = self.moments.get(parameter, {})
         return {
             "": parameter.data,
             **{name: moments[name] for name in ("step", *_MOMENTS) if name in moments},
@@ -80,7 +86,7 @@ class PinnedHome:
 
     def _set(self, parameter: nn.Parameter, name: str, tensor: Tensor) -> None:
         if name:
-            self._moments[parameter][name] = tensor
+            self.moments[parameter][name] = tensor
         else:
             parameter.data = tensor
 

@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from polymod.batch import GlobalBatch
 from polymod.errors import UserError
 from polymod.metrics import StepMetrics
+from polymod.model.config import ModelConfig
+from polymod.model.heads import MaskedLM, initialise
+from polymod.model.install import add_languages
+from polymod.model.packs import Memory
 from polymod.train.config import ResidencyOptions, UpdateName
 from polymod.train.mapped import MappedHome
 from polymod.train.pinned import PinnedHome
@@ -28,9 +32,14 @@ State = TypeVar("State")
 class Home(Protocol):
     """Where weights and moments of idle languages are. A language is at home, or out in memory."""
 
-    @property
-    def tags(self) -> tuple[str, ...]:
-        """All languages that own something."""
+    owned: dict[str, list[nn.Parameter]]
+    moments: Mapping[Tensor, Any]
+
+    def memory(self, tag: str) -> Memory:
+        """Where the tensors of the pack of the next language that is adopted are to lie."""
+
+    def adopt(self, tag: str, parameters: Sequence[nn.Parameter]) -> None:
+        """Take in a language and what belongs to it."""
 
     def bring(self, tag: str) -> None:
         """Put a language where it can be trained."""
@@ -46,11 +55,14 @@ class Residency:
     """Keeps at most so many languages out of their home.
 
     Args:
+        home: which has taken in the languages.
+        optimizer: whose moments of a language's parameters go with them, once there are some.
         most: languages that stay out, those used last, besides the ones that are needed.
     """
 
-    def __init__(self, home: Home, most: int) -> None:
-        self.home, self.tags, self.most = home, frozenset(home.tags), most
+    def __init__(self, home: Home, optimizer: torch.optim.Optimizer, most: int) -> None:
+        self.home, self.tags, self.most = home, frozenset(home.owned), most
+        home.moments = optimizer.state
         self._out: OrderedDict[str, None] = OrderedDict()  # the one used last is last
         self._lock = threading.Lock()
 
@@ -119,36 +131,33 @@ def around(
 
 
 def languages_of(batch: GlobalBatch) -> set[str]:
-    """Languages of the text of a batch."""
-    return {tag for micro in batch.micro for tag in micro.route.tags if tag is not None}
+    """Languages of the text of a step, also of what other processes compute: all of them are updated."""
+    return {tag for micro in (batch.whole or batch).micro for tag in micro.route.tags if tag is not None}
 
 
-def resident(
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    options: ResidencyOptions,
-    run: Path,
-    device: torch.device,
-) -> Residency:
-    """The residency of a run whose training is on that device.
+def home_for(
+    config: ModelConfig, options: ResidencyOptions, update: UpdateName, run: Path, device: torch.device
+) -> Home:
+    """The home of a run's languages.
 
     Raises:
-        UserError: no language owns anything, or the file cannot be made.
+        UserError: they own nothing, or the update reads text of other languages than those of a step.
     """
-    home = (
-        PinnedHome(model, optimizer, device)
-        if device.type == "cuda"
-        else MappedHome(model, optimizer, options.folder or run)
-    )
-    return Residency(home, options.languages)
-
-
-def check_update(update: UpdateName) -> None:
-    """An update must be content with the languages of its batch.
-
-    Raises:
-        UserError: it reads text of others.
-    """
+    where = "--residency.mapped"
+    if config.arm != "modular":
+        fix = "leave it out, or give --arm modular"
+        raise UserError(f"languages have no packs in the {config.arm} arm", where=where, fix=fix)
     if update.startswith("meta"):
         what = f"--update {update} reads text of other languages than those of a step"
-        raise UserError(what, where="--residency.mapped", fix="leave it out, or give another --update")
+        raise UserError(what, where=where, fix="leave it out, or give another --update")
+    if device.type == "cuda":
+        return PinnedHome(device)
+    return MappedHome(options.folder or run, len(config.languages))
+
+
+def begin_at_home(config: ModelConfig, home: Home, seed: int, unigrams_V: Tensor | None = None) -> MaskedLM:
+    """A model at step 0, initialised as any; its languages are at home, and never all in memory."""
+    model = MaskedLM(config.model_copy(update={"languages": config.languages[:1]}))
+    initialise(model, seed, unigrams_V)
+    add_languages(model, config, seed=seed, memory=home.memory, added=home.adopt)
+    return model

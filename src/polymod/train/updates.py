@@ -91,4 +91,4 @@ def plan_of(job: Pretraining, model: MaskedLM, treatment: TreatmentOptions, dtyp
         shards, bos_id = job.shards, job.shards.vocabulary.bos_id
         return Episodes(shards, shards.tags, job.masking, job.plan, bos_id=bos_id, num_tokens=num_tokens)
 
-    return Plan(model, job.train, treatment, dtype, job.loader.at, episodes)
+    return Plan(model, job.train, treatment, dtype, job.at, episodes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from polymod.worlds import names
@@ -17,7 +17,7 @@ from polymod.worlds.concepts import (
     QUALITIES,
     QUANTITIES,
 )
-from polymod.worlds.meaning import PEOPLE
+from polymod.worlds.meaning import PEOPLE, Mention
 from polymod.worlds.notation import USUAL
 
 NAMED = 0.75  # share of persons who have a name
@@ -48,6 +48,21 @@ class Entity(NamedTuple):
     quality: str = ""
     quantity: str = ""
     owner: str = ""
+
+
+def rivals(mention: Mention, present: Iterable[Mention]) -> list[Mention]:
+    """The mention with each other name or noun of its kind that is not present, nor sounds like one that is.
+
+    Nothing can take the place of a pronoun or of a more general word.
+    """
+    if not mention.is_plain:
+        return []
+    if mention.name:
+        words = {names.SOUNDS_LIKE[one.name] for one in present if one.name}
+        others = [name for name in names.IDS[mention.name[0]] if names.SOUNDS_LIKE[name] not in words]
+        return [mention._replace(name=name) for name in others]
+    nouns = {one.noun for one in present}
+    return [mention._replace(noun=noun) for noun in NOUNS[CLASS_OF[mention.noun]] if noun not in nouns]
 
 
 class Cast:

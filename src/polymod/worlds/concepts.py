@@ -145,6 +145,7 @@ CONVERSIONS = (
     *(("wash", "hat"), ("work", "tool"), ("hide", "needle"), ("gladly", "glad"), ("slowly", "tired")),
 )
 OPPOSITES = (("love", "hate"), ("remember", "forget"), ("open", "close"), ("praise", "blame"))
+OPPOSITE = {verb: other for pair in OPPOSITES for verb, other in (pair, pair[::-1])}
 ADPOSITIONS = ("in", "to", "from", "with", "on", "under", "near", "behind", "of", "for", "at")
 TIMES = ("morning", "evening", "night", "noon", "summer", "winter", "spring", "autumn")
 MANNERS = ("slowly", "quickly", "quietly", "gladly", "often", "again")

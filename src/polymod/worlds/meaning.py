@@ -46,6 +46,11 @@ class Mention(NamedTuple):
         return bool(self.sex) or CLASS_OF.get(self.noun) in PEOPLE
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is a name or a noun that is not the more general word of others."""
+        return not self.pronoun and bool(self.name or self.noun in CLASS_OF)
+
+    @property
     def bare(self) -> Mention:
         """The same participant as one who has been spoken of: a first name, or a definite noun."""
         if self.name and not self.name.startswith("o"):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from polymod.worlds import names
+from polymod.worlds.cast import rivals
 from polymod.worlds.chance import Chance
 from polymod.worlds.concepts import (
     CLASS_OF,
@@ -17,7 +17,7 @@ from polymod.worlds.concepts import (
     HYPERNYMS,
     MANNERS,
     NOUNS,
-    OPPOSITES,
+    OPPOSITE,
     QUALITIES,
     TIMES,
 )
@@ -34,7 +34,6 @@ EVENTS, PLACES = (
     0.15,
 )  # hypotheses on what happens, on where somebody is; the rest: on what things are like
 TAKEN = 0.4  # chance that a clause of a story that would do is taken
-_OPPOSITE = {verb: other for pair in OPPOSITES for verb, other in (pair, pair[::-1])}
 _PLACES = (*NOUNS["outdoors"], *NOUNS["building"])
 
 
@@ -99,8 +98,8 @@ def _event(chance: Chance) -> Claims:
     imply, exclude = [narrow], [_not(broad), _not(same)]
     if narrow.converse:
         imply.append(narrow.converse)
-    if base.verb in _OPPOSITE:
-        exclude.append(same._replace(verb=_OPPOSITE[base.verb]))
+    if base.verb in OPPOSITE:
+        exclude.append(same._replace(verb=OPPOSITE[base.verb]))
     return Claims(same, tuple(imply), tuple(exclude), (broad, _not(narrow), other, _not(other)))
 
 
@@ -147,16 +146,11 @@ def _told(chance: Chance) -> tuple[Clause, Mention]:
             if (
                 patient is None
                 or clause.asked
-                or not (_is_plain(agent) and _is_plain(patient) and agent.is_person)
+                or not (agent.is_plain and patient.is_plain and agent.is_person)
             ):
                 continue
             if chance.random() < TAKEN:
                 return clause._replace(negated=False), patient
-
-
-def _is_plain(mention: Mention) -> bool:
-    """Whether the mention is a name or a noun that is not the more general word of others."""
-    return not mention.pronoun and bool(mention.name or mention.noun in CLASS_OF)
 
 
 def _general(clause: Clause) -> Clause:
@@ -195,13 +189,7 @@ def _by_another(clause: Clause, chance: Chance) -> Clause:
 
 def _another(mention: Mention, clause: Clause, chance: Chance) -> Mention:
     """Another participant of the same kind, who is not in the clause yet."""
-    if mention.name:
-        words = {names.SOUNDS_LIKE[one.name] for one in clause.mentions if one.name}
-        others = [name for name in names.IDS[mention.name[0]] if names.SOUNDS_LIKE[name] not in words]
-        return mention._replace(name=chance.pick(others))
-    nouns = {one.noun for one in clause.mentions}
-    others = [noun for noun in NOUNS[CLASS_OF[mention.noun]] if noun not in nouns]
-    return mention._replace(noun=chance.pick(others))
+    return chance.pick(rivals(mention, clause.mentions))
 
 
 def _not(clause: Clause) -> Clause:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from polymod.errors import UserError
 from polymod.worlds import nli, qa, tagging
 from polymod.worlds.chance import Chance
+from polymod.worlds.denial import with_denials
 from polymod.worlds.document import document
 from polymod.worlds.grammar import Grammar
 from polymod.worlds.language import Language, make_language
@@ -45,6 +46,7 @@ class World:
         seed: any integer.
         code_switching: share of documents with words of another language of the world.
         parallel: share of documents told in two languages, sentence by sentence.
+        denials: chance of a sentence of text to come after what did not happen.
         tags: canonical tags of the languages; families take turns (``qaa qba qca qda qab ...``).
     """
 
@@ -55,6 +57,7 @@ class World:
         num_families: int = 4,
         code_switching: float = 0.0,
         parallel: float = 0.0,
+        denials: float = 0.0,
     ) -> None:
         if num_families < 1 or num_languages < num_families:
             what = f"{num_languages} languages cannot make {num_families} families"
@@ -62,6 +65,7 @@ class World:
         self.seed = seed
         self.code_switching = code_switching
         self.parallel = parallel
+        self.denials = denials
         self._languages: dict[str, Language] = {}  # those that were made
         self._lineages = {lineage.tag: lineage for lineage in lineages(num_languages, num_families)}
 
@@ -106,6 +110,9 @@ class World:
         grammars = {tag: self.grammar(tag)}
         for number in range(count) if count is not None else counted():
             sentences = document(Chance("document", self.seed, tag, number))
+            if self.denials:
+                chance = Chance("denials", self.seed, tag, number)
+                sentences = with_denials(sentences, self.denials, chance)
             own = self._switching(tag, number) or grammars[tag]
             if other := self._told_in_too(tag, number):
                 if other not in grammars:

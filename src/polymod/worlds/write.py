@@ -26,6 +26,7 @@ class Job(NamedTuple):
     families: int
     code_switching: float
     parallel: float
+    denials: float
     tag: str
     sentences: int
     train: int
@@ -39,7 +40,7 @@ class Job(NamedTuple):
 
 def write_language(job: Job) -> Generator[int, None, dict[str, int]]:
     """Write text and tasks; yields sentences and examples done, returns the counts of the text."""
-    world = World(job.seed, job.languages, job.families, job.code_switching, job.parallel)
+    world = World(job.seed, job.languages, job.families, job.code_switching, job.parallel, job.denials)
     counts = yield from _write_text(world, job)
     for task, (extension, write) in FORMATS.items():
         for split in SPLITS:

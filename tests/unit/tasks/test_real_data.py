@@ -53,6 +53,7 @@ def world(tmp_path_factory) -> Path:
         families=1,
         code_switching=0.0,
         parallel=0.0,
+        denials=0.0,
         tag="qaa",
         sentences=20,
         train=40,

@@ -11,10 +11,12 @@ import pytest
 import torch
 
 from _asserts import assert_user_error
-from _models import tiny_model
+from _models import tiny_batch, tiny_config, tiny_model
 from _tokens import MemoryTokens
+from polymod.batch import GlobalBatch
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
+from polymod.data.parts import part
 from polymod.model.heads import MaskedLM, initialise
 from polymod.model.partition import owner, partition
 from polymod.train.checkpoint import newest, optimizer_tensors, restore, save
@@ -23,7 +25,7 @@ from polymod.train.loop import Job, TrainState, fit
 from polymod.train.mapped import MappedHome
 from polymod.train.optim import build_optimizer
 from polymod.train.pinned import PinnedHome
-from polymod.train.residency import Residency, around, check_update, resident
+from polymod.train.residency import Residency, around, begin_at_home, home_for, languages_of
 from polymod.train.updates import Plan, build
 
 STEPS = 12
@@ -37,13 +39,19 @@ def new_state(folder: Path, home: str = "", most: int = 1) -> TrainState:
     """A model with dropout and language embeddings; most steps have few of its nine languages."""
     model = tiny_model(languages=TAGS, language_embedding=True, dropout=0.1)
     state = TrainState(model, build_optimizer(model, OPTIONS))
-    if home == "mapped":
-        state.residency = resident(
-            model, state.optimizer, ResidencyOptions(mapped=True, languages=most), folder, CPU
-        )
-    elif home:
-        state.residency = Residency(PinnedHome(model, state.optimizer, CPU), most)
+    if home:
+        place = MappedHome(folder, len(TAGS)) if home == "mapped" else PinnedHome(CPU)
+        state.residency = Residency(adopted(model, place), state.optimizer, most)
     return state
+
+
+def adopted(model: MaskedLM, home: MappedHome | PinnedHome) -> MappedHome | PinnedHome:
+    """The home, to which all languages have been taken."""
+    named = dict(model.named_parameters())
+    for tag, names in partition(named).items():
+        if tag is not None:
+            home.adopt(tag, [named[name] for name in names])
+    return home
 
 
 def loader() -> TrainLoader:
@@ -141,17 +149,17 @@ def test_the_process_holds_no_pages_of_languages_that_are_at_home(tmp_path):
             parameter = model.get_parameter(name)
             moments = {"exp_avg": torch.ones_like(parameter), "exp_avg_sq": torch.ones_like(parameter)}
             optimizer.state[parameter] = {"step": torch.tensor(1.0), **moments}
-    residency = Residency(MappedHome(model, optimizer, tmp_path), 0)
+    residency = Residency(adopted(model, MappedHome(tmp_path, len(TAGS))), optimizer, 0)
     for tag in TAGS:
         residency.let_go(tag)
     address = model.encoder.packs[TAGS[0]].down_LBD.data_ptr()
-    of_one = residency.home.bytes // len(TAGS)
+    of_one = sum(12 * parameter.numel() for parameter in model.encoder.packs[TAGS[0]].parameters())
     assert pages(address) < of_one / 10
     everything = sum(
         float(tensor.sum()) for state in optimizer.state.values() for tensor in state.values()
     )  # reads all moments
     assert everything > 0
-    assert pages(address) > 0.6 * residency.home.bytes
+    assert pages(address) > 0.6 * len(TAGS) * of_one
     residency.need(TAGS[:1])
     for tag in TAGS:
         residency.let_go(tag)
@@ -178,8 +186,9 @@ def test_saving_and_restoring_leave_the_idle_ones_at_home(tmp_path):
 
 def test_what_was_set_before_the_first_step_goes_home(tmp_path):
     state = new_state(tmp_path, "mapped")
-    around(state.residency, lambda *_: None, lambda _: None)
     packs = state.model.encoder.packs
+    packs[TAGS[3]].up_LDB.data = torch.ones_like(packs[TAGS[3]].up_LDB)
+    around(state.residency, lambda *_: None, lambda _: None)
     places = [packs[tag].up_LDB.data_ptr() for tag in TAGS]
     assert [place - places[0] for place in places] == [index * 2**21 for index in range(len(TAGS))]
 
@@ -205,12 +214,13 @@ def test_a_language_has_no_moments_and_no_space_for_them_before_its_first_step(t
 
 
 def test_a_new_model_is_the_same_one_language_after_the_other(tmp_path):
-    config = tiny_model(languages=TAGS, language_embedding=True).config
-    ours, theirs = MaskedLM(config), MaskedLM(config)
-    home = MappedHome(ours, build_optimizer(ours, OPTIONS), tmp_path)
-    initialise(ours, 3, done=Residency(home, 0).let_go)
+    config = tiny_config(languages=TAGS, language_embedding=True)
+    ours, theirs = begin_at_home(config, MappedHome(tmp_path, len(TAGS)), 3), MaskedLM(config)
     initialise(theirs, 3)
-    for (name, a), b in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+    assert ours.config == theirs.config
+    assert pages(ours.encoder.packs[TAGS[0]].down_LBD.data_ptr()) == 0
+    for (name, a), (other, b) in zip(ours.named_parameters(), theirs.named_parameters(), strict=True):
+        assert name == other
         assert torch.equal(a, b), name
         assert owner(name) is None or a.data_ptr() % 64 == 0
 
@@ -219,9 +229,10 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    state = new_state(tmp_path, "mapped")
-    monkeypatch.setattr(os, "pwrite", full)
-    assert_user_error(lambda: state.residency.let_go(TAGS[0]), "No space left", "--residency.folder")
+    state = new_state(tmp_path, "mapped", most=0)
+    run(state, until=1)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    assert_user_error(lambda: state.residency.need(()), "No space left", "--residency.folder")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
     assert_user_error(lambda: new_state(tmp_path, "mapped"), "too full")
 
@@ -231,11 +242,16 @@ def test_a_file_in_place_of_the_folder_is_told(tmp_path):
     assert_user_error(lambda: new_state(tmp_path / "file", "mapped"), "idle languages")
 
 
-def test_nothing_to_keep_out_of_memory_and_updates_that_read_other_languages_are_refused(tmp_path):
-    model = tiny_model("shared")
-    options = ResidencyOptions(mapped=True)
+def test_arms_without_packs_and_updates_that_read_other_languages_are_refused(tmp_path):
+    options, joint = ResidencyOptions(mapped=True), ("joint", tmp_path, CPU)
+    assert_user_error(lambda: home_for(tiny_config("shared"), options, *joint), "--arm modular")
+    assert isinstance(home_for(tiny_config(), options, *joint), MappedHome)
+    meta = ("meta-fast", tmp_path, CPU)
     assert_user_error(
-        lambda: resident(model, build_optimizer(model, OPTIONS), options, tmp_path, CPU), "--arm modular"
+        lambda: home_for(tiny_config(), options, *meta), "--update meta-fast", "--residency.mapped"
     )
-    check_update("balance")
-    assert_user_error(lambda: check_update("meta-fast"), "--update meta-fast", "--residency.mapped")
+
+
+def test_languages_that_another_process_computes_are_needed_too():
+    batch = GlobalBatch((tiny_batch(("en", "to"), (7, 5)),), 4, "")
+    assert languages_of(part(batch, 1, 2)) == {"en", "to"}

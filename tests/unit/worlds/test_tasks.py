@@ -9,6 +9,8 @@ import pytest
 from _worlds import anchors, decide, fits, majority, naive_bayes, words_of
 from polymod.worlds import TASKS, World, nli, qa
 from polymod.worlds.chance import Chance
+from polymod.worlds.document import document
+from polymod.worlds.meaning import Clause
 
 OPEN = {"ADJ", "ADV", "NOUN", "PROPN", "VERB"}
 UPOS = OPEN | {"ADP", "AUX", "CCONJ", "DET", "NUM", "PART", "PRON", "PUNCT", "SCONJ"}
@@ -72,6 +74,22 @@ def test_labels_of_inferences_follow_from_their_meaning() -> None:
         inference = nli.draw(Chance("labels", number), number)
         told = [clause for sentence in inference.premise for clause in sentence]
         assert decide(told, inference.hypothesis) == inference.label, inference
+
+
+def test_most_contradictions_hang_on_a_denial_and_stories_have_next_to_none() -> None:
+    """Why ``denials`` is an option: what is said in docs/worlds.md."""
+    drawn = [nli.draw(Chance("hang", number), number) for number in range(900)]
+    against = [each for each in drawn if each.label == "contradiction"]
+    denying = [each for each in against if any(clause.negated for clause in _clauses(each))]
+    assert 0.8 < len(denying) / len(against) < 0.95
+    told = [document(Chance("hang", number)) for number in range(300)]
+    clauses = [clause for sentences in told for sentence in sentences for clause in sentence]
+    assert 0.005 < sum(clause.negated for clause in clauses) / len(clauses) < 0.02
+    assert {clause.verb for clause in clauses if clause.negated} == {"find", "remember"}
+
+
+def _clauses(inference: nli.Inference) -> list[Clause]:
+    return [inference.hypothesis, *(clause for sentence in inference.premise for clause in sentence)]
 
 
 def test_a_hypothesis_does_not_depend_on_its_label() -> None:

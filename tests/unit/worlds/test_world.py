@@ -18,6 +18,7 @@ from polymod.worlds import TASKS, World
 from polymod.worlds.cast import Cast
 from polymod.worlds.chance import Chance
 from polymod.worlds.concepts import CLASS_OF
+from polymod.worlds.denial import with_denials
 from polymod.worlds.document import document
 from polymod.worlds.grammar import Grammar
 from polymod.worlds.lexicon import OPEN_CONCEPTS
@@ -175,7 +176,8 @@ def test_text_says_nothing_twice_in_a_row(seed: int) -> None:
         grammar = world.grammar(tag)
         for number in range(25):
             before: list[str] = []
-            for sentence in document(Chance("natural", seed, tag, number)):
+            told = document(Chance("natural", seed, tag, number))
+            for sentence in with_denials(told, 0.3, Chance("denying", seed, tag, number)):
                 words = [form.surface for form in grammar.forms(sentence)]
                 assert all(one != other for one, other in itertools.pairwise(words)), words
                 assert words != before
@@ -290,6 +292,47 @@ def test_a_parallel_document_says_each_sentence_again_in_the_first_language() ->
             others, twice = others | also, twice + 1
         assert 18 < twice < 42
         assert others == (set(plain.tags[1:]) if tag == "qaa" else {"qaa"})
+
+
+def test_a_denial_stands_in_front_of_what_it_excludes_and_denies_nothing_that_is_told() -> None:
+    """Three in ten of the sentences that can have one; what was told stays as it was, in its order."""
+    denials = sentences = 0
+    for number in range(200):
+        told = document(Chance("denied", number))
+        text = with_denials(told, 0.3, Chance("denials", number))
+        assert [sentence for sentence in text if sentence in told] == told
+        affirmed = [clause for sentence in told for clause in sentence if not clause.negated]
+        for place, sentence in enumerate(text):
+            if sentence in told:
+                continue
+            (denial,), after = sentence, text[place + 1][0]
+            plain = after._replace(manner="", link="")
+            changed = [name for name in Clause._fields if getattr(denial, name) != getattr(plain, name)]
+            assert "negated" in changed
+            assert len(changed) == 2, (denial, after)
+            assert denial.negated
+            assert denial._replace(negated=False) not in [
+                clause._replace(manner="", link="") for clause in affirmed
+            ]
+            denials += 1
+        sentences += len(told)
+    assert 0.24 < denials / sentences < 0.33
+
+
+def test_denials_are_said_in_every_language_and_leave_the_rest_as_it_was() -> None:
+    plain, denying = World(0, 4, 4), World(0, 4, 4, denials=0.3)
+    for tag in plain.tags:
+        for text, longer in zip(plain.documents(tag, 20), denying.documents(tag, 20), strict=True):
+            assert len(longer) >= len(text)
+            rest = iter(_sentences(longer))
+            assert all(sentence in rest for sentence in _sentences(text))
+        word = plain.language(tag).written("not")
+        counts = [sum(text.count(word) for text in world.documents(tag, 50)) for world in (plain, denying)]
+        assert counts[1] > counts[0] + 60
+
+
+def _sentences(text: str) -> list[str]:
+    return text.replace("?", ".").split(". ")
 
 
 def _in_turns(one: list[str], other: list[str]) -> str:
