@@ -41,7 +41,7 @@ PLAN = BatchPlan(block=16, batch_tokens=128, micro_tokens=64, alpha=0.0, seed=3)
 
 def together(size: int, function: Callable[..., Any], *args: Any) -> list[Any]:
     """What ``function(ranks, *args)`` gives in each of ``size`` processes."""
-    return [function(Ranks(), *args)] if size == 1 else started(size, _be, function, args)
+    return [function(Ranks(), *args)] if size == 1 else started(size, be, function, args)
 
 
 def commands(size: int, words: list[str]) -> list[int]:
@@ -49,47 +49,51 @@ def commands(size: int, words: list[str]) -> list[int]:
     return started(size, _execute, words)
 
 
-def started(size: int, be: Callable[..., Any], *args: Any) -> list[Any]:
+def started(size: int, do: Callable[..., Any], *args: Any) -> list[Any]:
     """What processes with the environment of torchrun's send."""
     context = multiprocessing.get_context("forkserver")  # which imports torch once
     context.set_forkserver_preload([*PRELOAD])
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     pairs = [context.Pipe() for _ in range(size)]
     processes = [
-        context.Process(target=_told, args=((rank, size, store.port), end, be, args))
+        context.Process(target=_told, args=((rank, size, store.port), end, do, args))
         for rank, (_, end) in enumerate(pairs)
     ]
     for process, (_, end) in zip(processes, pairs, strict=True):
         process.start()
         end.close()
+    found = []
     try:
-        assert all(ours.poll(60) for ours, _ in pairs), "a process gave no answer"
-        found = [ours.recv() for ours, _ in pairs]
+        for ours, _ in pairs:
+            assert ours.poll(60), "a process gave no answer"
+            found.append(ours.recv())
         assert not any(isinstance(each, _Failed) for each in found), "\n".join(map(str, found))
         return found
     finally:
         for process in processes:
-            process.join(20)
+            process.join(10 if len(found) == size else 0)
             process.kill()
+            process.join()
 
 
 class _Failed(str):
     """The traceback of a process."""
 
 
-def _told(place: tuple[int, int, int], end: Connection, be: Callable[..., Any], args: Any) -> None:
+def _told(place: tuple[int, int, int], end: Connection, do: Callable[..., Any], args: Any) -> None:
     names = ("RANK", "WORLD_SIZE", "MASTER_PORT")
     os.environ |= dict(zip(names, map(str, place), strict=True))
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_USE_AGENT_STORE": "True"}
     torch.set_num_threads(1)
     try:
-        end.send(be(*args))
+        end.send(do(*args))
     except BaseException:
         end.send(_Failed(traceback.format_exc()))
 
 
-def _be(function: Callable[..., Any], args: Any) -> Any:
-    with joined(1, torch.device("cpu"), hang_after=60.0) as ranks:
+def be(function: Callable[..., Any], args: Any, hang_after: float = 60.0) -> Any:
+    """What a process does that has joined the others."""
+    with joined(1, torch.device("cpu"), hang_after=hang_after) as ranks:
         return function(ranks, *args)
 
 

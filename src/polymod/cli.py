@@ -21,7 +21,7 @@ from typing import Any
 
 import typer
 
-from polymod.errors import Failure, UserError, printable
+from polymod.errors import Failure, Stopped, UserError, printable
 
 COMMANDS = {
     "demo": "The whole story on a built-in world, with a report.",
@@ -109,6 +109,8 @@ def _stop(_: int, frame: FrameType | None) -> None:
 def _tell(error: BaseException) -> int:
     """Say on stderr what went wrong; returns the exit code."""
     match error:
+        case Stopped() if os.environ.get("RANK", "0") != "0":
+            code, said = error.exit_code, ""  # the first of several processes says it
         case UserError():
             code, said = error.exit_code, f"error: {error}"
         case SystemExit(code=int() as code):

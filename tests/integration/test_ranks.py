@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 import torch
 
-from _ranks import commands, together, train, trains
+from _ranks import be, commands, started, together, train, trains
 from polymod.diagnose.monitor import read_gradients
 from polymod.errors import Stopped, UserError
 from polymod.train.checkpoint import checkpoint_folders, read_tensors
 from polymod.train.log import read_metrics
 from polymod.train.parallel import Ranks, joined
 
-from .conftest import SMALL_MODEL
+from .conftest import SMALL_MODEL, pretrain
 
 SIZES = (1, 2, 4)
 STEPS = 6
@@ -150,6 +150,28 @@ def test_all_skip_a_step_that_is_not_finite_on_one():
     assert together(2, poisoned) == [[False, True, False, False]] * 2
 
 
+def hung(ranks: Ranks, folder: str, stop: bool) -> None:
+    """The second process does not come to an exchange."""
+    os.dup2(os.open(f"{folder}/{ranks.rank}", os.O_CREAT | os.O_WRONLY), 2)
+    ranks.in_step = True
+    if ranks.rank == 1:
+        os.kill(os.getpid(), signal.SIGSTOP) if stop else time.sleep(60)
+    ranks.wait()
+
+
+@pytest.mark.parametrize(
+    ("stop", "what"), [(False, "did not get on for 1 s"), (True, "gave no sign of life for 1 s")]
+)
+def test_a_process_that_hangs_is_named(tmp_path, stop, what):
+    started_ = time.monotonic()
+    with pytest.raises(EOFError):
+        started(2, be, hung, (str(tmp_path), stop), 1.0)
+    assert time.monotonic() - started_ < 40
+    assert f"error: rank 1 of 2 {what}" in (tmp_path / "0").read_text()
+    stuck = (tmp_path / "1").read_text()  # shows where it is, if it can
+    assert ("in hung" in stuck) != stop
+
+
 def test_other_numbers_than_asked_for_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     with (
@@ -159,13 +181,29 @@ def test_other_numbers_than_asked_for_are_refused(monkeypatch):
         pass
 
 
-def test_idle_languages_out_of_memory_change_nothing(data, tmp_path):
-    runs = tmp_path / "plain", tmp_path / "mapped"
+@pytest.fixture(scope="module")
+def two(data, tmp_path_factory) -> Path:
+    """A run of the command in two processes."""
+    out = tmp_path_factory.mktemp("two") / "run"
+    assert commands(2, words(data, out, *SHORT)) == [0, 0]
+    return out
+
+
+def test_the_command_is_that_of_one_process(data, two, tmp_path):
+    assert pretrain(data, tmp_path / "one", *SHORT) == 0
+    ours, theirs = read_metrics(two), read_metrics(tmp_path / "one")
+    assert [line["kind"] for line in ours] == [line["kind"] for line in theirs] == ["train", "valid"]
+    assert ours[0]["loss"] == pytest.approx(theirs[0]["loss"], rel=1e-6)
+    assert ours[0]["sent"].keys() == {"trunk", "packs", "losses"}
+    assert "sent" not in theirs[0]
+    for tag, scores in theirs[1]["languages"].items():
+        assert ours[1]["languages"][tag] == pytest.approx(scores, rel=1e-6)
+
+
+def test_idle_languages_out_of_memory_change_nothing(data, two, tmp_path):
     mapped = ("--residency.mapped", "--residency.languages", "1")
-    assert commands(2, words(data, runs[0], *SHORT)) == commands(2, words(data, runs[1], *SHORT, *mapped))
-    assert_same(*runs)
-    lines = [line for line in read_metrics(runs[0]) if line["kind"] == "train"]
-    assert lines[-1]["sent"].keys() == {"trunk", "packs", "losses"}
+    assert commands(2, words(data, tmp_path / "run", *SHORT, *mapped)) == [0, 0]
+    assert_same(two, tmp_path / "run")
 
 
 def words(data: Path, out: Path, *more: str) -> list[str]:

@@ -124,7 +124,7 @@ def turnover(languages: int, rounds: int) -> Case:
 def memory(languages: int, rounds: int, *, mapped: bool = True) -> Case:
     """Peak memory of a process that begins a run, makes steps and saves a checkpoint."""
     few, many = [], []
-    for _ in range(min(rounds, 3)):
+    for _ in range(min(rounds, 2)):
         few.append(in_a_process(peaks, ACTIVE, False))
         many.append(in_a_process(peaks, languages, mapped))
     parts = {
@@ -161,7 +161,7 @@ def checkpoint(languages: int, rounds: int) -> Case:
         few, many = Contender(ACTIVE, None), Contender(languages, folder)
         first = {"few": _saved(few, other), "many": _saved(many, folder)}  # nothing to link to yet
         taken: dict[str, list[dict[str, float]]] = {"few": [], "many": []}
-        for _ in range(min(rounds, 5)):
+        for _ in range(min(rounds, 3)):
             taken["few"].append(_saved(few, other))
             taken["many"].append(_saved(many, folder))
         for start in range(ACTIVE, 64, ACTIVE):

@@ -145,7 +145,7 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
             console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
             _train(config, job, state, _watched(config, state, update, dtype), facts={"identity": identity})
-        valid = job.score(state) if ranks.first or config.shard else {}
+        valid = job.score(state)
         if not ranks.first:
             return {}
         seconds = training_seconds(config.out)

@@ -141,6 +141,18 @@ class Ranks:
         for total, (tag, count) in zip(totals_K, counts.items(), strict=True):
             losses[tag] = LossSum(total, count)
 
+    def gather_losses(self, losses: dict[str, LossSum], tags: Sequence[str]) -> None:
+        """Complete losses of languages, each of which one of the processes has."""
+        if self.alone:
+            return
+        mine = [losses.get(tag, LossSum()) for tag in tags]
+        pairs = [(float(each.total), float(each.count)) for each in mine]
+        totals_K2 = torch.tensor(pairs, dtype=torch.float64, device=self.device)
+        self.sum_([totals_K2], "losses")
+        for tag, (total, count) in zip(tags, totals_K2.tolist(), strict=True):
+            if count:
+                losses[tag] = LossSum(total, int(count))
+
     def most(self, numbers: Sequence[int]) -> list[int]:
         """The largest of all, place by place. Between hosts only; no device waits for it."""
         if self.alone or not numbers:

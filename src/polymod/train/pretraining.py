@@ -107,23 +107,29 @@ class Pretraining:
         return mine.pinned() if self.ranks.device.type == "cuda" else mine
 
     def score(self, state: TrainState) -> dict[str, Any]:
-        """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""
-        limit, tags = self.train.score_tokens, self.shards.tags
-        coming = state.residency.each(tags) if state.residency else tags
+        """Loss per language on the first ``train.score_tokens`` tokens of the valid split; several processes
+        share the languages, unless a pass takes all of them because the trunk is spread.
+        """
+        limit, tags, ranks = self.train.score_tokens, self.shards.tags, self.ranks
+        mine = tags if self.spread else tags[ranks.rank :: ranks.size]
+        coming = state.residency.each(mine) if state.residency else mine
         losses = score_valid(masked_lm(state), self.shards, coming, self.masking, self.plan, limit=limit)
+        if not self.spread:
+            ranks.gather_losses(losses, tags)
         return table(losses, {tag: self.shards.info(tag)["unigram_entropy"] for tag in tags})
 
     def jobs(
         self, run: Path, log: RunLog | NoLog, *, facts: Mapping[str, Any], console: Console
     ) -> tuple[Job, ...]:
-        """Score the valid split, save a checkpoint: what the first process does, or all if --shard."""
-        if not (self.ranks.first or self.spread):
-            return ()
+        """Score the valid split; save a checkpoint, which the first process does, or all if --shard."""
 
         def score_now(state: TrainState, _: bool) -> None:
             log.valid(state.step, self.score(state))
 
-        return Job(self.train.score_every, score_now), saving(run, self.train, facts=facts, console=console)
+        scoring = Job(self.train.score_every, score_now)
+        if not (self.ranks.first or self.spread):
+            return (scoring,)
+        return scoring, saving(run, self.train, facts=facts, console=console)
 
     def _unigrams(self) -> torch.Tensor:
         """Token counts of the mixture that training draws from."""

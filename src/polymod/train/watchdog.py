@@ -151,7 +151,8 @@ def _end(dog: Watchdog, ranks: Watched, what: str, who: list[int]) -> None:
     """Say what is wrong, show where this process is if it is the one, and end it: it may be unable to."""
     if ranks.rank in who:
         faulthandler.dump_traceback()
-    if dog.speaks:
+        time.sleep(3 * dog.interval)  # the others speak first: they would lose contact, and know less
+    if dog.speaks or ranks.rank in who:
         names = f"rank{'s' * (len(who) > 1)} {', '.join(map(str, who))} of {ranks.size} " if who else ""
         shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # a bar hides the cursor
         print(f"{shown}error: {names}{what}\n  fix: {_FIX}", file=sys.stderr, flush=True)
