@@ -40,7 +40,14 @@ def found(folder) -> dict[str, list[dict[str, Any]]]:
     whole = {name: {**case, "run": str(folder / f"whole-{name}")} for name, case in cases.items()}
     spread = {name: {**case, "spread": True} for name, case in cases.items()}
     loaded = {name: {**case, "steps": 0, "spread": True} for name, case in whole.items()}
-    more = {"begun": half, "gone on": half, "loaded": loaded["modular"], "loaded shared": loaded["shared"]}
+    compiled = {**spread["modular"], "steps": 3, "compiled": True}
+    more = {
+        "compiled": compiled,
+        "begun": half,
+        "gone on": half,
+        "loaded": loaded["modular"],
+        "loaded shared": loaded["shared"],
+    }
     return {"whole": together(1, trains, whole), "spread": together(2, both, {**spread, **more})}
 
 
@@ -82,6 +89,11 @@ def test_going_on_is_bitwise(found):
     first = found["spread"][0]
     assert first["gone on"]["weights"] == first["modular"]["weights"]
     assert first["gone on"]["chain"] == first["modular"]["chain"]
+
+
+def test_pieces_may_be_compiled(found):
+    for each in found["spread"]:
+        assert each["compiled"]["losses"] == pytest.approx(each["modular"]["losses"][:3], rel=1e-6)
 
 
 def test_each_loads_what_the_other_saved(found, folder):
