@@ -72,7 +72,7 @@ def started(size: int, do: Callable[..., Any], *args: Any) -> list[Any]:
         return found
     finally:
         for process in processes:
-            process.join(10)
+            process.join(5)
             process.kill()
             process.join()
 
