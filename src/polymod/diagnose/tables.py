@@ -29,7 +29,7 @@ def gradient_lines(checkpoint: Mapping[str, Any]) -> Iterator[str]:
         yield from matrix_lines(tags, tags, checkpoint["trunk"]["cosine"])
     else:
         yield from _end_pairs(tags, checkpoint["trunk"]["corrected"])
-    yield from _along(checkpoint.get("along_relatedness"), COSINES)
+    yield from along_lines(checkpoint.get("along_relatedness"), COSINES)
 
 
 def average_lines(run: Mapping[str, Any]) -> Iterator[str]:
@@ -38,7 +38,7 @@ def average_lines(run: Mapping[str, Any]) -> Iterator[str]:
     yield f"{run['run']} at steps {', '.join(f'{step:,}' for step in steps)}: mean cosine of gradients"
     if len(tags) <= FEW:
         yield from matrix_lines(tags, tags, run["trunk"]["cosine"])
-    yield from _along(run.get("along_relatedness"), COSINES)
+    yield from along_lines(run.get("along_relatedness"), COSINES)
 
 
 def mask_lines(run: Mapping[str, Any]) -> Iterator[str]:
@@ -62,7 +62,7 @@ def mask_lines(run: Mapping[str, Any]) -> Iterator[str]:
             f"{_number(jaccard[1])}; by chance {_number(chance)}"
         )
         yield f"opposite signs: two languages {_percent(sign[0])}, two masks of one {_percent(sign[1])}"
-        yield from _along(both.get("along_relatedness"), ("jaccard",))
+        yield from along_lines(both.get("along_relatedness"), ("jaccard",))
 
 
 def control_lines(run: Mapping[str, Any]) -> Iterator[str]:
@@ -115,15 +115,16 @@ def matrix_lines(
         yield f"{tag[:10]:<10} {' '.join(f'{_number(value):>7}' for value in row)}"
 
 
-def _along(relation: Mapping[str, Any] | None, names: Sequence[str]) -> Iterator[str]:
+def along_lines(relation: Mapping[str, Any] | None, names: Sequence[str]) -> Iterator[str]:
     """Rank correlations with relatedness, with their p and what families have in common."""
     if relation is None:
         return
     for name in [name for name in names if name in relation]:
         line = f"rank correlation of the {name.replace('_', ' ')} with relatedness: {_number(relation[name])}"
-        if name in relation["by_chance"]:
-            line += f" (p {relation['by_chance'][name]:.3f})"
-        within, between = relation["within_families"].get(name), relation["between_families"].get(name)
+        p, within, between = (
+            relation.get(key, {}).get(name) for key in ("by_chance", "within_families", "between_families")
+        )  # older documents have none of them
+        line += f" (p {p:.3f})" if p is not None else ""
         if within is not None or between is not None:
             line += f"; within families {_number(within)}, between {_number(between)}"
         yield line

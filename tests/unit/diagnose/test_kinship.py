@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 
 from _asserts import assert_user_error
 from polymod.diagnose.kinship import Kinship, spearman
+from polymod.diagnose.tables import along_lines
 
 TAGS = tuple("abcdefgh")
 FAMILIES = dict(zip(TAGS, "xxxxyyyy", strict=True))
@@ -92,3 +93,21 @@ def test_a_file_is_read(tmp_path):
     assert kinship.families == {}
     path.write_text(json.dumps({"languages": {}}))
     assert_user_error(lambda: Kinship.read(path), "relatedness.tags")
+
+
+def test_lines_have_what_is_there():
+    kinship = Kinship(TAGS, related(), FAMILIES)
+    relation = kinship.document(TAGS, {"jaccard": related().tolist()}, ("jaccard",))
+    (line,) = along_lines(relation, ("jaccard",))
+    within, between = relation["within_families"]["jaccard"], relation["between_families"]["jaccard"]
+    p = relation["by_chance"]["jaccard"]
+    assert line == (
+        f"rank correlation of the jaccard with relatedness: 1.000 (p {p:.3f})"
+        f"; within families {within:.3f}, between {between:.3f}"
+    )
+    older = list(along_lines({"cosine": 0.25, "corrected": None}, ("cosine", "corrected")))
+    assert older == [
+        "rank correlation of the cosine with relatedness: 0.250",
+        "rank correlation of the corrected with relatedness: -",
+    ]
+    assert list(along_lines(None, ("cosine",))) == []
