@@ -10,7 +10,7 @@ setup: $(VENV)/.done
 
 $(VENV)/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,data,tb,onnx,mtl]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,data,tb,onnx,mtl,slurm]'
 	touch $@
 
 demo: setup

@@ -125,13 +125,33 @@ class GlobalBatch:
 
     Attributes:
         micro: micro-batches whose gradients are added.
-        num_targets: predicted tokens of all of them; the loss is their mean.
-        digest: hash of all token ids and targets, to prove that two runs saw the same data.
+        num_targets: predicted tokens of the whole step; the loss is their mean.
+        digest: hash of all token ids and targets of the step, to prove that two runs saw the same data.
+        whole: the batch of all processes, if this one computes only a part of it.
     """
 
     micro: tuple[Batch, ...]
     num_targets: int
     digest: str
+    whole: GlobalBatch | None = None
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens of the whole step."""
+        return sum(micro.num_tokens for micro in (self.whole or self).micro)
+
+    @property
+    def targets_of(self) -> dict[str, int]:
+        """Predicted tokens of each language of the whole step, in the order of the batch."""
+        counts: dict[str, int] = {}
+        for micro in (self.whole or self).micro:
+            for tag, count in zip(micro.route.tags, micro.target_counts, strict=True):
+                counts[tag or "none"] = counts.get(tag or "none", 0) + count
+        return counts
+
+    def pinned(self) -> GlobalBatch:
+        """The batch in page-locked host memory."""
+        return replace(self, micro=tuple(batch.pinned() for batch in self.micro))
 
 
 _TENSORS = ("ids_N", "positions_N", "starts_S1", "target_rows_M", "targets_M")

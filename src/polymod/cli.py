@@ -21,7 +21,7 @@ from typing import Any
 
 import typer
 
-from polymod.errors import Failure, UserError, printable
+from polymod.errors import Failure, Stopped, UserError, printable
 
 COMMANDS = {
     "demo": "The whole story on a built-in world, with a report.",
@@ -85,9 +85,9 @@ def execute(name: str, words: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, _stop)
     try:
-        _execute(name, words)
+        code = _execute(name, words)
         sys.stdout.flush()
-        return 0
+        return code
     except BaseException as error:  # a panic in tokenizers is no Exception
         code = _tell(error)
         if "--debug" in words and not isinstance(error, KeyboardInterrupt):
@@ -109,8 +109,12 @@ def _stop(_: int, frame: FrameType | None) -> None:
 def _tell(error: BaseException) -> int:
     """Say on stderr what went wrong; returns the exit code."""
     match error:
+        case Stopped() if os.environ.get("RANK", "0") != "0":
+            code, said = error.exit_code, ""  # the first of several processes says it
         case UserError():
             code, said = error.exit_code, f"error: {error}"
+        case SystemExit(code=int() as code):
+            said = ""
         case KeyboardInterrupt():
             code, said = 75, STOPPED
         case BrokenPipeError():
@@ -136,7 +140,7 @@ def _let_go_of_broken_pipes() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _execute(name: str, words: Sequence[str]) -> None:
+def _execute(name: str, words: Sequence[str]) -> int:
     from polymod import config
 
     module = importlib.import_module(module_of(name))
@@ -145,17 +149,28 @@ def _execute(name: str, words: Sequence[str]) -> None:
         from polymod.commands.help import help_text
 
         print(help_text(name, COMMANDS[name], module.Config))
-        return
+        return 0
     files = [word for word in arguments if word.endswith((".yaml", ".yml"))]
     rest = [word for word in arguments if word not in files]
     if len(files) > 1:
         raise UserError(f"two config files: {files[0]} and {files[1]}", fix="give one")
+    of_job = [each for each in options if each[0].startswith("slurm.")]
+    options = [each for each in options if each not in of_job]
     given = [*_positional(module.Config, rest), *options]
     resolved = config.load(module.Config, Path(files[0]) if files else None, given)
     if "print-config" in switches:
         tree = resolved.value.model_dump(mode="json")
         print(json.dumps({"schema": 1, **tree}) if "json" in switches else "\n".join(resolved.lines()))
-        return
+        return 0
+    if "slurm" in switches or of_job:
+        again = [*arguments, *(f"--{key}" if text is None else f"--{key}={text}" for key, text in options)]
+        _queue(name, again, resolved.value, of_job, switches)
+        return 0
+    nproc = resolved.value.nproc if module.Config.in_processes else 1
+    if nproc > 1 and "WORLD_SIZE" not in os.environ:
+        from polymod.train.launch import launch
+
+        return launch(nproc, [sys.executable, "-m", "polymod", name, *words])
     try:
         with redirect_stdout(sys.stderr):  # stdout is for the document, whatever a library prints
             document = module.main(resolved.value)
@@ -165,7 +180,27 @@ def _execute(name: str, words: Sequence[str]) -> None:
         if failure.document is not None:
             _show(module, failure.document, switches)
         raise
-    _show(module, document, switches)
+    if document or not module.Config.in_processes:  # of several processes the first one has it
+        _show(module, document, switches)
+    return 0
+
+
+def _queue(
+    name: str, words: list[str], config: Any, options: Sequence[tuple[str, str | None]], switches: set[str]
+) -> None:
+    """The command as a job of a cluster; its own options have been checked."""
+    from polymod.commands import slurm
+    from polymod.config import load
+
+    wanted = load(slurm.Request, None, options).value.slurm
+    if "slurm" not in switches:
+        raise UserError("options of a Slurm job without --slurm", fix="add --slurm, or leave them out")
+    nproc = config.nproc if config.in_processes else 1
+    if wanted.nodes > 1 and not config.in_processes:
+        raise UserError(f"{name} runs on one machine", where="--slurm.nodes", fix="leave it out")
+    words = [name, *(word for word in words if not word.startswith("--nproc="))]
+    job = slurm.Job(words, wanted.nodes, nproc)
+    _show(slurm, slurm.submit(job, wanted, getattr(config, "out", None)), switches)
 
 
 def _show(module: Any, document: Mapping[str, Any], switches: set[str]) -> None:

@@ -25,6 +25,7 @@ from polymod.yaml12 import read_yaml
 SWITCHES = {  # what every command takes besides its options
     "json": "one JSON document on stdout, nothing else there",
     "print-config": "show the resolved options with their origins, and stop",
+    "slurm": "queue it on a Slurm cluster; --slurm.NAME is for the job",
     "debug": "show the traceback of an error",
     "help": "show this page",
 }
@@ -49,6 +50,7 @@ class CommandConfig(Config):
     """The whole tree of one command."""
 
     arguments: ClassVar[tuple[str, ...]] = ()  # fields that are written without ``--``, in this order
+    in_processes: ClassVar[bool] = False  # its field ``nproc`` is how many processes do the work together
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:

@@ -56,3 +56,9 @@ class Stopped(UserError):
     """A signal stopped the work after it was saved; the same command goes on (exit code 75)."""
 
     exit_code = 75
+
+
+class Lost(UserError):
+    """Another process of the same run is gone; the same command goes on from the last checkpoint (75)."""
+
+    exit_code = 75

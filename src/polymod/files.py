@@ -95,9 +95,11 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             fault("written", path)
             mode = temporary.stat().st_mode & 0o666  # as the umask has it; safetensors allows the owner only
             for file in sorted(temporary.rglob("*")):
-                if file.is_file():
+                if file.is_dir():
+                    _sync_folder(file)
+                elif file.stat().st_nlink == 1:  # a link's file was synced when it was written
                     file.chmod(mode)
-                _sync_folder(file) if file.is_dir() else _sync_file(file)
+                    _sync_file(file)
             _sync_folder(temporary)
             fault("synced", path)
             temporary.rename(path)
@@ -159,16 +161,19 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_manifest(folder: Path) -> str:
-    """List every file below ``folder`` with size and hash; returns the hash of the manifest itself."""
+def write_manifest(folder: Path, known: Mapping[str, str] | None = None) -> str:
+    """List every file below ``folder`` with size and hash; returns the hash of the manifest itself.
+
+    Args:
+        known: hashes of files, by name, that are not read again: links to files of another manifest.
+    """
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (MANIFEST, LOCK))
+    names = [path.relative_to(folder).as_posix() for path in paths]
     with ThreadPoolExecutor() as threads:
-        digests = list(threads.map(sha256, paths))
-    entries = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": digest}
-        for path, digest in zip(paths, digests, strict=True)
-    }
-    write_json(folder / MANIFEST, {"schema": SCHEMA, "files": entries})
+        digests = list(threads.map(lambda name: (known or {}).get(name) or sha256(folder / name), names))
+    entries = [{"bytes": path.stat().st_size, "sha256": d} for path, d in zip(paths, digests, strict=True)]
+    files = dict(zip(names, entries, strict=True))
+    write_json(folder / MANIFEST, {"schema": SCHEMA, "files": files})
     return sha256(folder / MANIFEST)
 
 
@@ -179,7 +184,7 @@ def problems(folder: Path, among: Collection[str] | None = None) -> list[str]:
         among: the files to check, as the manifest names them; one that it does not list is a problem.
     """
     try:
-        entries = _entries(folder / MANIFEST)
+        entries = listed(folder)
     except UserError as error:
         return [str(error)]
     names = sorted(entries if among is None else among)
@@ -188,9 +193,9 @@ def problems(folder: Path, among: Collection[str] | None = None) -> list[str]:
         return [problem for problem in found if problem]
 
 
-def _entries(path: Path) -> dict[str, tuple[int, str]]:
-    """Size and hash of the files that a manifest lists."""
-    document = read_json(path)
+def listed(folder: Path) -> dict[str, tuple[int, str]]:
+    """Size and hash of each file that a folder's manifest lists; ``UserError`` if there is none to read."""
+    document = read_json(path := folder / MANIFEST)
     try:
         if document["schema"] != SCHEMA:
             what = f"manifest of schema {document['schema']!r}; this version reads {SCHEMA}"

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 15.0
 
 
-def stderr() -> Console:
-    """A console for people's text."""
+def stderr(quiet: bool = False) -> Console:
+    """A console for people's text; one that is ``quiet`` says nothing."""
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return Console(stderr=True, highlight=False, soft_wrap=True, quiet=quiet)
 
 
 class Bars:

@@ -12,6 +12,7 @@ import yaml
 
 from polymod import config
 from polymod.cli import COMMANDS, _positional, module_of, parse
+from polymod.commands.slurm import Request
 from polymod.config import SWITCHES, CommandConfig, fields
 
 ROOT = Path(__file__).parents[2]
@@ -67,7 +68,10 @@ def test_a_command_in_a_document_is_valid(page: str, line: str, tmp_path: Path) 
     kind = config_class(name)
     files = [word for word in arguments if word.endswith(".yaml")]
     file = written(page, files[0], tmp_path) if files else None
-    config.load(kind, file, [*_positional(kind, [word for word in arguments if word not in files]), *options])
+    of_job = [each for each in options if each[0].startswith("slurm.")]
+    own = [each for each in options if each not in of_job]
+    config.load(kind, file, [*_positional(kind, [word for word in arguments if word not in files]), *own])
+    config.load(Request, None, of_job)
 
 
 def test_there_are_commands_in_the_documents() -> None:

@@ -51,6 +51,15 @@ def diagnose(capsys, what: str, *words: str | Path) -> dict:
     return json.loads(printed)
 
 
+def related(folder: Path) -> Path:
+    """How related the languages are, in families."""
+    rows = [[1.0, 0.5, 0.1], [0.5, 1.0, 0.2], [0.1, 0.2, 1.0]]
+    families = {tag: {"family": family} for tag, family in zip(TAGS, "aab", strict=True)}
+    world = {"languages": families, "relatedness": {"tags": TAGS, "rows": rows}}
+    (folder / "world.json").write_text(json.dumps(world))
+    return folder / "world.json"
+
+
 def test_gradients_of_two_runs(data, runs, tmp_path, capsys):
     words = (runs["modular"], runs["shared"], "--data", data, "--out", tmp_path, *GRADIENTS)
     document = diagnose(capsys, "gradients", *words)
@@ -72,16 +81,32 @@ def test_gradients_of_two_runs(data, runs, tmp_path, capsys):
 
 
 def test_gradients_of_every_checkpoint_and_along_relatedness(data, runs, tmp_path, capsys):
-    rows = [[1.0, 0.5, 0.1], [0.5, 1.0, 0.2], [0.1, 0.2, 1.0]]
-    (tmp_path / "world.json").write_text(json.dumps({"relatedness": {"tags": TAGS, "rows": rows}}))
-    words = ("--gradients.checkpoints", "all", "--gradients.relatedness", tmp_path / "world.json", *GRADIENTS)
+    words = ("--gradients.checkpoints", "all", "--gradients.relatedness", related(tmp_path), *GRADIENTS)
     sketched = ("--gradients.sketch", "256", "--gradients.split", "train")
     document = diagnose(
         capsys, "gradients", runs["modular"], "--data", data, "--out", tmp_path / "out", *words, *sketched
     )
     assert [result["step"] for result in document["results"]] == [16, 24]
     assert document["results"][0]["sketch"] == 256
-    assert all(-1 <= result["along_relatedness"]["cosine"] <= 1 for result in document["results"])
+    for result in document["results"]:
+        relation, cosine = result["along_relatedness"], result["trunk"]["cosine"]
+        assert -1 <= relation["cosine"] <= 1
+        assert set(relation["groups"]) == set(result["groups"])
+        assert relation["within_families"]["cosine"] == cosine[0][1]
+        assert relation["between_families"]["cosine"] == pytest.approx(
+            (cosine[0][2] + cosine[1][2]) / 2, abs=1e-5
+        )
+    (average,) = document["averages"]
+    assert average["steps"] == [16, 24]
+    first, second = (result["trunk"]["cosine"][0][1] for result in document["results"])
+    assert average["trunk"]["cosine"][0][1] == pytest.approx((first + second) / 2, abs=1e-5)
+    assert average["along_relatedness"]["within_families"]["cosine"] == average["trunk"]["cosine"][0][1]
+    out = ("--data", data, "--out", tmp_path / "out", *words, *sketched)
+    assert execute("diagnose", ["gradients", *map(str, (runs["modular"], *out))]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("rank correlation of the cosine with relatedness") == 3
+    assert "at steps 16, 24: mean cosine of gradients" in printed
+    assert "the same of the cosine by group: embeddings" in printed
 
 
 def test_a_watched_run_has_lines_and_the_same_weights(data, runs, tmp_path):
@@ -95,7 +120,8 @@ def test_a_watched_run_has_lines_and_the_same_weights(data, runs, tmp_path):
 def test_masks_stopped_and_resumed(data, runs, tmp_path, capsys, monkeypatch):
     from polymod.diagnose import ablation
 
-    words = (str(runs["shared"]), "--data", str(data), "--out", str(tmp_path / "a"), *MASKS)
+    masks = (*MASKS, "--masks.relatedness", str(related(tmp_path)))
+    words = (str(runs["shared"]), "--data", str(data), "--out", str(tmp_path / "a"), *masks)
     straight = diagnose(capsys, "masks", *words)
     calls, learn = [], ablation.learn
 
@@ -106,7 +132,7 @@ def test_masks_stopped_and_resumed(data, runs, tmp_path, capsys, monkeypatch):
         return learn(*given)
 
     monkeypatch.setattr(ablation, "learn", interrupted)
-    again = (str(runs["shared"]), "--data", str(data), "--out", str(tmp_path / "b"), *MASKS)
+    again = (str(runs["shared"]), "--data", str(data), "--out", str(tmp_path / "b"), *masks)
     assert execute("diagnose", ["masks", *again]) == 75
     assert len(list((tmp_path / "b" / "masks" / "000").glob("*-mask-*.json"))) == 2
     resumed = diagnose(capsys, "masks", *again)
@@ -120,9 +146,13 @@ def test_masks_stopped_and_resumed(data, runs, tmp_path, capsys, monkeypatch):
         assert set(scores["by_mask"]) == set(TAGS) - {tag}
         assert scores["own"] > 0 < scores["own_again"]
     assert set(run["overlap"]) == {"0.25", "0.5"}
-    assert 0 <= run["overlap"]["0.5"]["all"]["jaccard"][0][0] <= 1
+    jaccard = run["overlap"]["0.5"]["all"]["jaccard"]
+    assert 0 <= jaccard[0][0] <= 1
+    assert run["overlap"]["0.5"]["along_relatedness"]["within_families"]["jaccard"] == jaccard[0][1]
     assert execute("diagnose", ["masks", *again]) == 0
-    assert "own again" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "own again" in printed
+    assert printed.count("rank correlation of the jaccard with relatedness") == 2
 
 
 def test_controls(data, runs, tmp_path, capsys):

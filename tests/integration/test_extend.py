@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from _ranks import commands
 from polymod.cli import execute
 from polymod.train.log import read_metrics
 
@@ -113,6 +114,25 @@ def test_nothing_old_changes_in_the_proof_and_in_the_files(parent, extended, kep
         ).read_bytes()
         for tag in TAGS:
             assert language_file(run, tag) == language_file(parent, tag)
+
+
+def test_two_processes_add_the_same_languages(parent, texts, extended, tmp_path):
+    """With dropout the draws differ, so the weights do; the data and the proof are the same."""
+    run = tmp_path / "run"
+    words = ["extend", str(parent), "--language", "it,ka", "--text", str(texts), "--out", str(run), *STEPS]
+    assert commands(2, [*words, "--vocab", "new", "--vocab-size", "500"]) == [0, 0]
+    ours, theirs = result(run), result(extended)
+    assert ours["old_languages"] == {tag: {"bit_equal": True} for tag in TAGS}
+    assert (newest(run) / "trunk.safetensors").read_bytes() == (
+        newest(parent) / "trunk.safetensors"
+    ).read_bytes()
+    for tag, entry in ours["languages"].items():
+        assert entry["start"] == theirs["languages"][tag]["start"]
+        assert entry["loss"] == pytest.approx(theirs["languages"][tag]["loss"], rel=0.02)
+    chains = [
+        [line["chain"] for line in read_metrics(each) if line["kind"] == "train"] for each in (run, extended)
+    ]
+    assert chains[0] == chains[1]
 
 
 def test_a_language_does_not_depend_on_its_neighbours(parent, texts, extended, tmp_path):

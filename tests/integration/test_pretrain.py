@@ -108,6 +108,15 @@ def test_killed_again_and_again_it_ends_bit_identical(data, straight, tmp_path):
     assert chains[0] == chains[1]
 
 
+def test_with_idle_languages_out_of_memory_it_ends_bit_identical(data, straight, tmp_path):
+    run, residency = tmp_path / "run", ("--residency.mapped", "true", "--residency.languages", "0")
+    assert pretrain(data, run, *residency) == 0
+    assert hashes(run, 24) == hashes(straight, 24)
+    scores = [[line for line in read_metrics(r) if line["kind"] == "valid"] for r in (run, straight)]
+    assert scores[0] == scores[1]
+    assert sorted(path.name for path in run.iterdir()) == sorted(path.name for path in straight.iterdir())
+
+
 def test_sigterm_saves_the_step_and_exits_75(data, straight, tmp_path):
     run = tmp_path / "stopped"
     process = subprocess.Popen(
@@ -133,10 +142,13 @@ def test_sigterm_saves_the_step_and_exits_75(data, straight, tmp_path):
 
 def test_the_time_of_a_run_is_that_of_all_its_starts(data, straight, capsys):
     assert pretrain(data, straight, "--json") == 0
-    seconds = json.loads(capsys.readouterr().out)["seconds"]
+    document = json.loads(capsys.readouterr().out)
+    seconds, speed = document["seconds"], document["speed"]
     lines = [line for line in read_metrics(straight) if line["kind"] == "train"]
     assert 0 < seconds <= lines[-1]["seconds"] * 1.01
     assert seconds == pytest.approx(training_seconds(straight))
+    assert speed["tokens_per_second"] == pytest.approx(sum(line["tokens"] for line in lines) / seconds)
+    assert speed["mfu"] is None  # of a CPU no peak is known
 
 
 def test_two_processes_cannot_train_in_one_folder(data, straight):
@@ -209,6 +221,14 @@ WRONG = {
         "training tokens",
     ),
     "heads that do not divide": (["--model.num-heads", "3"], "multiple of num_heads"),
+    "idle languages where there are none": (
+        ["--arm", "dense", "--residency.mapped", "true"],
+        "--arm modular",
+    ),
+    "idle languages that a meta step reads": (
+        ["--update", "meta", "--residency.mapped", "true"],
+        "text of other languages",
+    ),
     "no CUDA": (["--train.device", "cuda"], "no CUDA device"),
 }
 

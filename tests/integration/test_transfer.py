@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from _ranks import commands
 from polymod.batch import Batch
 from polymod.cli import execute
 from polymod.files import sha256
@@ -20,7 +21,7 @@ from polymod.tasks.finetuned import Finetuned
 from polymod.tasks.finetuning import Finetuning
 from polymod.tasks.task import TASKS
 from polymod.train.checkpoint import checkpoint_folders
-from polymod.train.log import RunLog
+from polymod.train.log import RunLog, read_metrics
 
 from .conftest import SMALL_MODEL
 
@@ -108,6 +109,20 @@ def test_the_result_says_what_was_done(learnt):
     assert result["protocol"]["unfreeze"] == []
     assert "split:dev" in result["signatures"][SOURCE]
     assert execute("verify", [str(learnt)]) == 0
+
+
+def test_two_processes_learn_the_same(world, learnt, tmp_path):
+    """The evaluations are made by one of them and known to both: the checkpoints are the same ones."""
+    words = ["finetune", str(world / "run"), *finetune_words(world, tmp_path / "ft")]
+    assert commands(2, words) == [0, 0]
+    ours, theirs = (read_metrics(folder) for folder in (tmp_path / "ft", learnt))
+    assert [line["step"] for line in ours] == [line["step"] for line in theirs]
+    for line, other in zip(ours, theirs, strict=True):
+        if line["kind"] == "train":
+            assert line["loss"] == pytest.approx(other["loss"], rel=1e-5)
+            assert line["chain"] == other["chain"]
+    assert hashes(tmp_path / "ft").keys() == hashes(learnt).keys()
+    assert result_of(tmp_path / "ft")["signatures"] == result_of(learnt)["signatures"]
 
 
 def test_stopped_by_a_full_disk_and_a_signal_it_ends_bit_identical(

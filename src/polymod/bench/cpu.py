@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
+from polymod.bench.data import MappedTokens
 from polymod.bench.peers import Ours, bench_config, differences, ragged_batch, twins
 from polymod.bench.timing import interleaved, ratio
 from polymod.data.loader import BatchPlan, TrainLoader
@@ -59,7 +59,7 @@ def loader(rounds: int) -> Case:
     """Tokens per second of packing and masking on one core, from memory-mapped shards of eight languages."""
     block, batch_tokens, vocab = 512, 2**17, 250_002
     with tempfile.TemporaryDirectory() as folder:
-        tokens = _MappedTokens(Path(folder), vocab)
+        tokens = MappedTokens(Path(folder), vocab)
         masking = Masking(vocab - 1, (0, 1, 2, 3, vocab - 1), vocab)
         plan = BatchPlan(block, batch_tokens, 2**15, 0.7, 0)
         train = TrainLoader(tokens, tokens.tags, masking, plan, bos_id=0)
@@ -81,24 +81,6 @@ CASES: dict[str, Callable[[int], Case]] = {
     "modularity_tax": modularity_tax,
     "loader": loader,
 }
-
-
-class _MappedTokens:
-    """Random tokens in one memory-mapped file per language."""
-
-    def __init__(self, folder: Path, vocab: int, num_languages: int = 8, size: int = 2**20) -> None:
-        generator = np.random.default_rng(0)
-        self.tags = tuple(f"qaa-x-{index:04d}" for index in range(num_languages))
-        self._size = size
-        for tag in self.tags:
-            generator.integers(4, vocab - 1, size, dtype=np.uint32).tofile(folder / tag)
-        self._maps = {tag: np.memmap(folder / tag, dtype=np.uint32, mode="r") for tag in self.tags}
-
-    def num_tokens(self, tag: str, split: str) -> int:
-        return self._size
-
-    def take(self, tag: str, split: str, starts_B: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
-        return self._maps[tag][starts_B[:, None] + np.arange(length)]
 
 
 def _ours(arm: str, *, num_languages: int) -> Ours:

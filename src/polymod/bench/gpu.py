@@ -12,18 +12,19 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch._dynamo.utils import counters
 
 from polymod.bench.peers import Ours, bench_config, ragged_batch, twins
 from polymod.bench.timing import interleaved, ratio
 from polymod.errors import UserError
+from polymod.model.compiled import compile_pieces
 from polymod.model.config import PRESETS, ModelConfig
-from polymod.model.flops import flops_per_token
+from polymod.model.flops import PEAK_FLOPS, flops_per_token, peak_flops
 from polymod.model.heads import MaskedLM, initialise
-from polymod.model.loss import masked_lm_loss
+from polymod.model.loss import masked_lm_loss, softmax_gradient
 
 Case = dict[str, Any]
 VOCAB, LANGUAGES, ACTIVE = 250_002, 75, 8
-PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}  # dense bf16 FLOP/s by the vendor
 GEMM = 8192  # rows and columns of the product that says what the device reaches
 HALF = torch.bfloat16
 
@@ -45,6 +46,7 @@ def mfu(rounds: int) -> Case:
     """Share of the peak, and of a large product's FLOP/s, in steps of full blocks of 512 tokens (T4)."""
     torch.cuda.reset_peak_memory_stats()
     ours = _ours(_base(), sequences=128)
+    compile_pieces(ours.model)
     seconds = interleaved({"step": _waited(ours.step), "product": _waited(_product())}, rounds)
     predicted = len(ours.batch.targets_M) / ours.batch.num_tokens
     flops = flops_per_token(ours.model.config, 512, predicted)["total"] * ours.batch.num_tokens
@@ -84,17 +86,38 @@ def grouped(rounds: int) -> Case:
     return {"ratio": ratio(seconds["grouped"], seconds["loop"])}
 
 
+def compiled(rounds: int) -> Case:
+    """Step time with compiled pieces over that without, and graphs made after the tenth step (T5: none)."""
+    eager, fused = (_ours(_base(), sequences=64) for _ in range(2))
+    compile_pieces(fused.model)
+    batches = [ragged_batch(_base(), sequences=32 + i, active=1 + i, seed=i) for i in range(20)]
+    before = 0
+    for index, batch in enumerate(batches):
+        before = _graphs() if index == 10 else before
+        Ours(fused.model, batch.to(torch.device("cuda")), HALF).backward()
+    again = _graphs() - before
+    seconds = interleaved({"eager": _waited(eager.step), "fused": _waited(fused.step)}, rounds)
+    return {"ratio": ratio(seconds["fused"], seconds["eager"]), "compiled_again": again}
+
+
+def _graphs() -> int:
+    """Graphs that torch.compile has made so far."""
+    return int(counters["stats"]["unique_graphs"])
+
+
 def head(rounds: int) -> Case:
-    """The head's forward and backward for 16,384 predictions over its three matrix products (T9)."""
+    """The compiled head's forward and backward for 16,384 predictions over its three matrix products (T9)."""
     generator = torch.Generator("cuda").manual_seed(0)
     h_MD = torch.randn(16_384, 768, device="cuda", dtype=HALF, generator=generator, requires_grad=True)
     weight_VD = (0.02 * torch.randn(VOCAB, 768, device="cuda", generator=generator)).requires_grad_()
     bias_V = torch.zeros(VOCAB, device="cuda", requires_grad=True)
     targets_M = torch.randint(VOCAB, (16_384,), device="cuda", generator=generator)
 
+    fused = torch.compile(softmax_gradient, dynamic=True)
+
     def loss() -> None:
         with torch.autocast("cuda", HALF):
-            total, _ = masked_lm_loss(h_MD, weight_VD, bias_V, targets_M, scale=1 / 16_384)
+            total, _ = masked_lm_loss(h_MD, weight_VD, bias_V, targets_M, scale=1 / 16_384, fused=fused)
         torch.autograd.grad(total, (h_MD, weight_VD, bias_V))
 
     half_VD = weight_VD.detach().to(HALF)
@@ -135,6 +158,7 @@ CASES: dict[str, Callable[[int], Case]] = {
     "installed_1000_over_8": installed,
     "modularity_tax": modularity_tax,
     "grouped_over_loop": grouped,
+    "compiled_over_eager": compiled,
     "head_over_gemm": head,
     "waits": waits,
 }
@@ -186,8 +210,7 @@ def _peak() -> float:
         UserError: the device is not known.
     """
     name = torch.cuda.get_device_name()
-    for known, peak in PEAK.items():
-        if known in name:
-            return peak
+    if (peak := peak_flops(name)) is not None:
+        return peak
     what = f"the peak of {name!r} is not known"
-    raise UserError(what, fix=f"known: {', '.join(PEAK)}; leave out the case mfu with --cases")
+    raise UserError(what, fix=f"known: {', '.join(PEAK_FLOPS)}; leave out the case mfu with --cases")

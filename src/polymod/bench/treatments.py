@@ -6,23 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import numpy as np
-import torch
-
 from polymod.batch import GlobalBatch
 from polymod.bench.peers import bench_config, ragged_batch
+from polymod.bench.stepping import Work, stepping
 from polymod.bench.timing import interleaved, ratio
-from polymod.data.loader import BatchPlan
-from polymod.data.masking import Masking
 from polymod.model.config import ModelConfig
 from polymod.model.flops import parameters
-from polymod.model.heads import MaskedLM, initialise
 from polymod.train.config import TrainOptions, TreatmentOptions, UpdateName
-from polymod.train.episodes import Episodes
-from polymod.train.loop import TrainState
 from polymod.train.memory import FP32, extra_trunks
-from polymod.train.optim import build_optimizer
-from polymod.train.updates import Plan, build
 
 Case = dict[str, Any]
 VOCAB, BLOCK = 32_000, 128
@@ -61,33 +52,6 @@ CASES: dict[str, Callable[[int], Case]] = {
 def _stepping(name: UpdateName, config: ModelConfig, treatment: TreatmentOptions) -> Callable[[], object]:
     """A step on one batch in all languages; the learning rate is that of the middle of a run."""
     micro = ragged_batch(config, active=len(config.languages))
-    batch = GlobalBatch((micro,), len(micro.targets_M), "")
-    model = MaskedLM(config)
-    initialise(model, seed=0)
-    options = TrainOptions(steps=10**6, warmup=0.0, batch_tokens=micro.num_tokens)
-
-    def episodes(num_tokens: int) -> Episodes:
-        plan = BatchPlan(min(BLOCK, num_tokens), num_tokens, num_tokens, 0.7, 0)
-        masking = Masking(VOCAB - 1, (0, 1, 2, 3, VOCAB - 1), VOCAB)
-        return Episodes(
-            _Noise(), config.languages, masking, plan, bos_id=config.bos_id, num_tokens=num_tokens
-        )
-
-    state = TrainState(model, build_optimizer(model, options))
-    update = build(name, Plan(model, options, treatment, torch.float32, lambda _: batch, episodes))
-
-    def step() -> None:
-        update(state, batch)
-        state.step += 1
-
-    return step
-
-
-class _Noise:
-    """Random tokens: what they are does not matter to the time that they take."""
-
-    def num_tokens(self, tag: str, split: str) -> int:
-        return 10**6
-
-    def take(self, tag: str, split: str, starts_B: np.ndarray[Any, Any], length: int) -> np.ndarray[Any, Any]:
-        return np.random.default_rng(0).integers(4, VOCAB - 1, (len(starts_B), length), dtype=np.uint32)
+    options = TrainOptions(steps=10**6, warmup=0.0, batch_tokens=micro.num_tokens, block_tokens=BLOCK)
+    step = stepping(Work(config, options, name, treatment))
+    return partial(step, GlobalBatch((micro,), len(micro.targets_M), ""))

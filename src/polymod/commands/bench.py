@@ -18,24 +18,29 @@ class Config(CommandConfig):
     transformers are of real tokens per second, ours over theirs; the other ratios are of step times.
     """
 
-    suite: Literal["cpu", "gpu", "embed", "treatments"] = Field("cpu", description="which measurements")
+    suite: Literal["cpu", "gpu", "embed", "treatments", "scale", "data"] = Field(
+        "cpu", description="which measurements"
+    )
     cases: Names = Field((), description="names of cases; all of the suite if left out")
     rounds: int = Field(7, ge=5, description="rounds in which the contenders take turns")
     sentences: Path | None = Field(
         None, description="folder with files xx.txt for suite embed; a world's sentences if left out"
     )
+    out: Path | None = Field(None, description="folder for the document and a picture of it")
     languages: Names = Field((), description="of those files; eight spread over the folder if left out")
 
 
 def main(config: Config) -> dict[str, Any]:
     """Run the cases of a suite."""
-    from polymod.bench import cpu, embed, gpu, treatments
+    from polymod.bench import cpu, data, embed, gpu, scale, treatments
 
     suites: dict[str, Callable[[], Mapping[str, Callable[[int], dict[str, Any]]]]] = {
         "cpu": lambda: cpu.CASES,
         "gpu": gpu.cases,
         "embed": lambda: embed.cases(config.sentences, config.languages),
         "treatments": lambda: treatments.CASES,
+        "scale": lambda: scale.CASES,
+        "data": lambda: data.CASES,
     }
     cases = suites[config.suite]()
     unknown = [name for name in config.cases if name not in cases]
@@ -50,7 +55,21 @@ def main(config: Config) -> dict[str, Any]:
             results[name] = cases[name](config.rounds)
         group.at("bench", len(names))
         group.remove("bench")
-    return {"suite": config.suite, "machine": cpu.machine(), "cases": results}
+    document = {"suite": config.suite, "machine": cpu.machine(), "cases": results}
+    if config.out is not None:
+        _write(config.out, document)
+    return document
+
+
+def _write(folder: Path, document: dict[str, Any]) -> None:
+    """``<suite>.json`` and ``<suite>.svg``."""
+    from polymod.bench.plot import picture
+    from polymod.files import atomic, write_json
+
+    name = document["suite"]
+    write_json(folder / f"{name}.json", {"schema": 1, **document})
+    with atomic(folder / f"{name}.svg") as file:
+        file.write(picture(f"polymod bench --suite {name}", document["cases"]).encode())
 
 
 def show(document: dict[str, Any]) -> None:
@@ -59,7 +78,7 @@ def show(document: dict[str, Any]) -> None:
     for name, case in document["cases"].items():
         spread = case.get("ratio") or {key: value / 1e6 for key, value in case["spread"].items()}
         unit = case.get("unit", "times" if "ratio" in case else "million tokens/s")
-        numbers = f"{spread['median']:8.2f} {spread['min']:8.2f} {spread['max']:8.2f}  {unit}"
+        numbers = f"{spread['median']:8.3f} {spread['min']:8.3f} {spread['max']:8.3f}  {unit}"
         proof = ""
         if "loss_difference" in case:
             loss, gradient = case["loss_difference"], case["gradient_difference"]

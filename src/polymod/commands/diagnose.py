@@ -69,9 +69,19 @@ def main(config: Config) -> dict[str, Any]:
                     _diagnosed(config, subject, device, work.of(f"{number:03d}"), group)
                     for number, subject in enumerate(subjects)
                 ]
-            write_json(path, {"schema": 1, "what": config.what, "results": results})
+            more = {"averages": _averages(config, results)} if config.what == "gradients" else {}
+            write_json(path, {"schema": 1, "what": config.what, "results": results, **more})
         document: dict[str, Any] = read_json(path)
     return document
+
+
+def _averages(config: Config, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Agreement over the checkpoints of each run."""
+    from polymod.diagnose.averages import averages
+    from polymod.diagnose.kinship import Kinship
+
+    related = config.gradients.relatedness
+    return averages(results, Kinship.read(related) if related is not None else None)
 
 
 def _gaps(config: Config) -> dict[str, Any]:
@@ -132,7 +142,7 @@ def _request(config: Config, subjects: list[Subject]) -> dict[str, Any]:
 
 def show(document: dict[str, Any]) -> None:
     """Tables, one for each run or checkpoint; of gaps one for all."""
-    from polymod.diagnose.tables import control_lines, gap_lines, gradient_lines, mask_lines
+    from polymod.diagnose.tables import average_lines, control_lines, gap_lines, gradient_lines, mask_lines
 
     if document.get("kind") == "gaps":
         print(*gap_lines(document), sep="\n")
@@ -140,3 +150,5 @@ def show(document: dict[str, Any]) -> None:
     lines = {"gradients": gradient_lines, "masks": mask_lines, "controls": control_lines}[document["what"]]
     for number, result in enumerate(document["results"]):
         print(*([""] * (number > 0)), *lines(result), sep="\n")
+    for average in document.get("averages", ()):
+        print("", *average_lines(average), sep="\n")

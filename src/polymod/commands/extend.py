@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from polymod.train.addition import Addition
     from polymod.train.extend import Extension
     from polymod.train.loop import TrainState
+    from polymod.train.parallel import Ranks
     from polymod.train.survey import Survey
 
 __all__ = ["Config", "main", "show"]
@@ -23,12 +24,23 @@ RESULT = "extend.json"
 # What may change between one start and the next.
 FREE = (
     *("out", "run", "text", "data", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
-    *("train.score_tokens", "train.tensorboard", "train.micro_tokens"),
+    *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "nproc"),
+    "hang_after",
 )
 
 
 def main(config: Config) -> dict[str, Any]:
     """Look at the languages, prepare their text, train one after the other, prove that all else is equal."""
+    from polymod.train.parallel import joined
+    from polymod.train.run import device_and_dtype
+
+    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    with joined(config.nproc, device, hang_after=config.hang_after) as ranks:
+        return _extended(config, ranks, dtype)
+
+
+def _extended(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, Any]:
+    """The work of one process; the first one reads and writes text and has the document."""
     from polymod.files import read_json, write_json
     from polymod.text.tokenizer import load_tokenizer
     from polymod.train.addition import SURVEY, Addition
@@ -37,29 +49,33 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.train.loop import TrainState
     from polymod.train.optim import build_optimizer
     from polymod.train.outcome import outcome, remember
-    from polymod.train.run import TOKENIZER, device_and_dtype, opened
+    from polymod.train.run import TOKENIZER, opened
 
-    console = stderr()
-    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    console = stderr(quiet=not ranks.first)
     addition = Addition.of(config)
-    surveys = {} if (config.out / SURVEY).exists() else addition.survey()
+    surveys = {} if (config.out / SURVEY).exists() or not ranks.first else addition.survey()
     _tell(addition, surveys, console)
     identity = addition.identity()
-    with opened(config.out, config, identity=identity, free=FREE):
-        survey = addition.settle(surveys)
-        if (config.out / RESULT).exists():
+    with opened(config.out, config, identity=identity, free=FREE, ranks=ranks):
+        if ranks.told((config.out / RESULT).exists()):
             console.print("this run is finished", markup=False)
             document = read_json(config.out / RESULT)
-            return {**document, "run": str(config.out), "finished_before": True}
-        with bars("MB", console) as group:
-            languages = addition.prepared(survey, group)
-        extension = Extension(addition.parent.config, languages, config.train)
+            return {**document, "run": str(config.out), "finished_before": True} if ranks.first else {}
+        if ranks.first:
+            addition.settle(surveys)
+            with bars("MB", console) as group:
+                addition.prepare(group)
+        ranks.wait()
+        survey = addition.settle({})
+        extension = Extension(addition.parent.config, addition.languages(survey), config.train, ranks)
         model = load_model(addition.parent)
         extension.install(model, load_tokenizer(config.out / TOKENIZER), config.embedding_init)
-        model = model.to(device)
-        state = TrainState(model, build_optimizer(model, config.train))
-        _train(config, extension, state, (device, dtype), identity)
-        found = outcome(addition, extension, survey, device)
+        model = model.to(ranks.device)
+        state = TrainState(model, build_optimizer(model, config.train), ranks=ranks)
+        _train(config, extension, state, dtype, identity)
+        if not ranks.first:
+            return {}
+        found = outcome(addition, extension, survey, ranks.device)
         remember(addition, found)
         document = {"run": str(config.out), "parent": str(config.run), "step": state.step, **found}
         write_json(config.out / RESULT, {"schema": 1, **document})
@@ -67,23 +83,20 @@ def main(config: Config) -> dict[str, Any]:
 
 
 def _train(
-    config: Config,
-    extension: Extension,
-    state: TrainState,
-    where: tuple[torch.device, torch.dtype],
-    identity: dict[str, Any],
+    config: Config, extension: Extension, state: TrainState, dtype: torch.dtype, identity: dict[str, Any]
 ) -> None:
     """Bring the state to the last step of the last language, from the newest checkpoint if there is one."""
     from polymod.files import require_space
     from polymod.model.heads import MaskedLM
-    from polymod.train.checkpoint import newest, restore, size_of
-    from polymod.train.log import RunLog
+    from polymod.train.checkpoint import agreed, restore, size_of
+    from polymod.train.log import logged
     from polymod.train.loop import Job, fit
     from polymod.train.pretraining import saving
     from polymod.train.score import table
 
-    console, train = stderr(), config.train
-    saved, complaints = newest(config.out)
+    train, ranks = config.train, state.ranks
+    console = stderr(quiet=not ranks.first)
+    saved, complaints = agreed(config.out, ranks)
     for complaint in complaints:
         console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
     if saved is not None:
@@ -101,11 +114,12 @@ def _train(
         log.valid(state.step, table({tag: loss}, {tag: entropy}))
 
     together = train.model_copy(update={"steps": extension.steps})
-    with bars("steps", console) as group, RunLog(config.out, group, together, since=state.step) as log:
+    with logged(config.out, console, together, since=state.step, ranks=ranks) as log:
         facts = {"identity": identity}
         jobs = (Job(train.score_every, score_now), saving(config.out, train, facts=facts, console=console))
-        update, until = extension.update(*where), extension.steps
-        fit(state, update, extension.at, until=until, seed=train.seed, log=log.step, jobs=jobs)
+        update, until = extension.update(ranks.device, dtype), extension.steps
+        mine = jobs if ranks.first else ()
+        fit(state, update, extension.at, until=until, seed=train.seed, log=log.step, jobs=mine)
 
 
 def _tell(addition: Addition, surveys: dict[str, Survey], console: Console) -> None:

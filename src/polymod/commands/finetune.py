@@ -8,14 +8,28 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field
 
 from polymod.config import CommandConfig, LastingPath, Names
-from polymod.progress import bars, stderr
+from polymod.progress import stderr
 from polymod.tasks.options import FinetuneOptions
+from polymod.train.config import HangAfter, Nproc
 
 if TYPE_CHECKING:
-    from polymod.tasks.finetuning import Evaluation
+    import torch
+
+    from polymod.tasks.finetuning import Evaluation, Finetuning
+    from polymod.train.checkpoint import Saved
+    from polymod.train.parallel import Ranks
 
 # What may change between one start and the next.
-FREE = ("out", "run", "data", "train.save_every", "train.log_every", "train.micro_tokens")
+FREE = (
+    "out",
+    "run",
+    "data",
+    "train.save_every",
+    "train.log_every",
+    "train.micro_tokens",
+    "nproc",
+    "hang_after",
+)
 
 
 class Config(CommandConfig):
@@ -24,46 +38,45 @@ class Config(CommandConfig):
     """
 
     arguments = ("run",)
+    in_processes = True
     run: LastingPath = Field(description="folder that pretrain, extend or import wrote")
     task: str = Field(description="nli, ner, pos or qa")
     data: Path = Field(description="folder with files <split>.<language>.<ending> of the task")
     source: Names = Field(min_length=1, description="language to learn it in, or several")
     out: Path = Field(description="folder to write")
     max_examples: int = Field(0, ge=0, description="training examples of each source language; 0: all")
+    nproc: Nproc = 1
+    hang_after: HangAfter = 600.0
     train: FinetuneOptions = FinetuneOptions()
 
 
 def main(config: Config) -> dict[str, Any]:
     """Fine-tune until the last epoch; resume if the folder was begun before."""
-    from polymod.files import require_space, sha256, write_json
-    from polymod.languages import canonical_all, resolve
-    from polymod.tasks.finetuned import RESULT, keep_tokenizers
-    from polymod.tasks.finetuning import Finetuning, longest_of
-    from polymod.tasks.sources import read_sources
-    from polymod.tasks.task import task_named
-    from polymod.text.tokenizers import Tokenizers
-    from polymod.train.checkpoint import load_model, newest, restore
-    from polymod.train.log import RunLog, training_seconds
-    from polymod.train.run import device_and_dtype, found, opened
+    from polymod.train.parallel import joined
+    from polymod.train.run import device_and_dtype
 
-    console, options = stderr(), config.train
-    precision = device_and_dtype(options.device, options.precision)
+    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    with joined(config.nproc, device, hang_after=config.hang_after) as ranks:
+        return _finetuned(config, ranks, dtype)
+
+
+def _finetuned(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, Any]:
+    """The work of one process; the first one has the document."""
+    from polymod.files import require_space, sha256, write_json
+    from polymod.tasks.finetuned import RESULT, keep_tokenizers
+    from polymod.train.checkpoint import agreed, load_model, restore
+    from polymod.train.log import logged, training_seconds
+    from polymod.train.run import found, opened
+
+    console = stderr(quiet=not ranks.first)
     base, _ = found(config.run)
-    sources = read_sources(
-        task_named(config.task),
-        config.data,
-        [resolve(tag, base.config.languages) for tag in canonical_all(config.source)],
-        Tokenizers(config.run),
-        longest=longest_of(base.config, options),
-        most=config.max_examples,
-        with_dev=options.select == "best",
-    )
-    job = Finetuning(base.config, sources, options)
-    identity = {"base": sha256(base.folder / "manifest.json"), "examples": sources.hashes}
-    with opened(config.out, config, identity=identity, free=FREE):
-        keep_tokenizers(config.run, config.out)
-        state = job.new_state(load_model(base).encoder, precision[0])
-        saved, complaints = newest(config.out)
+    job = _job(config, base, ranks)
+    identity = {"base": sha256(base.folder / "manifest.json"), "examples": job.sources.hashes}
+    with opened(config.out, config, identity=identity, free=FREE, ranks=ranks):
+        if ranks.first:
+            keep_tokenizers(config.run, config.out)
+        state = job.new_state(load_model(base).encoder, ranks.device)
+        saved, complaints = agreed(config.out, ranks)
         for complaint in complaints:
             console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
         evaluations: list[Evaluation] = []
@@ -74,15 +87,34 @@ def main(config: Config) -> dict[str, Any]:
             console.print("this is finished" if over else f"going on at step {state.step:,}", markup=False)
         if not job.is_over(state, evaluations):
             require_space(config.out, job.most_bytes())
-            with (
-                bars("steps", console) as group,
-                RunLog(config.out, group, job.train, since=state.step) as log,
-            ):
-                job.fit(state, evaluations, log, config.out, precision)
+            with logged(config.out, console, job.train, since=state.step, ranks=ranks) as log:
+                job.fit(state, evaluations, log, config.out, (ranks.device, dtype))
+        if not ranks.first:
+            return {}
         seconds = training_seconds(config.out)
         document = {**job.result(state, evaluations), "seconds": seconds}
         write_json(config.out / RESULT, {"schema": 1, **document})
     return {"folder": str(config.out), **document}
+
+
+def _job(config: Config, base: Saved, ranks: Ranks) -> Finetuning:
+    """What is fine-tuned on what."""
+    from polymod.languages import canonical_all, resolve
+    from polymod.tasks.finetuning import Finetuning, longest_of
+    from polymod.tasks.sources import read_sources
+    from polymod.tasks.task import task_named
+    from polymod.text.tokenizers import Tokenizers
+
+    sources = read_sources(
+        task_named(config.task),
+        config.data,
+        [resolve(tag, base.config.languages) for tag in canonical_all(config.source)],
+        Tokenizers(config.run),
+        longest=longest_of(base.config, config.train),
+        most=config.max_examples,
+        with_dev=config.train.select == "best",
+    )
+    return Finetuning(base.config, sources, config.train, ranks)
 
 
 def show(document: dict[str, Any]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -11,7 +12,19 @@ from polymod.commands import pretrain
 from polymod.config import CommandConfig, Names, Tree
 from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
-from polymod.train.config import MixtureOptions, ModelOptions, TrainOptions, TreatmentOptions, UpdateName
+from polymod.train.config import (
+    HangAfter,
+    MixtureOptions,
+    ModelOptions,
+    ResidencyOptions,
+    Shard,
+    TrainOptions,
+    TreatmentOptions,
+    UpdateName,
+)
+
+if TYPE_CHECKING:
+    from polymod.train.fitting import Need
 
 H200_SUSTAINED = 0.4 * 989e12  # FLOP/s: 40 % of the data sheet, the target of docs/design/001-model.md
 MOST_EPOCHS = 4  # beyond these, repeated text teaches little
@@ -29,12 +42,23 @@ class Config(CommandConfig):
     num_languages: int = Field(0, ge=0, le=10_000, description="so many languages, instead of naming them")
     vocab_size: int = Field(250_002, gt=300, description="rows of the vocabulary, if there is no --data")
     flops: float = Field(0, ge=0, description="sustained FLOP/s of the device; 0: measure this machine")
+    device_memory: float = Field(0, ge=0, description="GB of a device's memory; 0: what this machine has")
+    calibrate: int = Field(
+        0, ge=0, description="time so many steps here, on made-up data; this builds the model"
+    )
+    begin: Path | None = Field(None, description="as in pretrain; not counted")
+    nproc: int = Field(1, ge=1, description="processes that share a step, a device each")
+    hang_after: HangAfter = 600.0
+    shard: Shard = False
+    bandwidth: float = Field(10.0, gt=0, description="GB/s between processes")
     update: UpdateName = Field("joint", description="how a step is made")
+    compile: bool = Field(False, description="as in pretrain; not counted")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()
     treatment: TreatmentOptions = TreatmentOptions()
     monitor: MonitorOptions = MonitorOptions()
+    residency: ResidencyOptions = ResidencyOptions()
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:
@@ -43,48 +67,88 @@ class Config(CommandConfig):
 
 
 def main(config: Config) -> dict[str, Any]:
-    """Count; nothing is built."""
-    from polymod.bench.timing import training_flops
+    """Count; nothing is built unless ``--calibrate`` asks for it."""
     from polymod.model.flops import flops_per_token, parameters
-    from polymod.train.memory import checkpoint_bytes, extra_trunks, languages_of_step, memory, shortage
+    from polymod.train.fitting import BF16, Need, changes
+    from polymod.train.memory import checkpoint_bytes, machine_memory, mapped_bytes
 
     tokens, vocab_size = _data(config)
-    sizes = config.model.model_dump(exclude={"preset", "language_embedding"})
-    model = ModelConfig(
-        architecture=Architecture(**sizes),
-        arm=config.arm,
-        language_embedding=config.model.language_embedding,
-        languages=tuple(tokens),
-        vocab_size=vocab_size,
-        mask_id=vocab_size - 1,
-    )
+    model = _model(config, tuple(tokens), vocab_size)
     flops = flops_per_token(model, config.train.block_tokens, config.train.mask_probability)
     seen = config.train.steps * config.train.batch_tokens
-    here = config.flops or training_flops()
     languages = _languages(config, tokens)
-    in_step = languages_of_step(len(tokens), config.train)
-    trunks = extra_trunks(config.update, config.treatment, in_step)
+    need = Need(model, config.train, config.update, config.treatment, config.residency)
+    need = replace(need, processes=config.nproc, spread=config.shard)
+    there = int(config.device_memory * 1e9) or machine_memory(config.train.device)
+    ways = [asdict(way) for way in changes(need, there)]
     return {
         "preset": config.model.preset,
         "arm": config.arm,
         "num_languages": len(tokens),
         "parameters": parameters(model),
-        "memory": memory(model, config.train, trunks=trunks),
-        "memory_bf16": memory(model, config.train, element=2, trunks=trunks),
-        "disk": {"checkpoint": checkpoint_bytes(model), "kept": config.train.keep * checkpoint_bytes(model)},
+        "memory": need.parts,
+        "memory_bf16": replace(need, element=BF16).parts,
+        "device": {"memory": there, "fits": need.total <= there, "changes": ways},
+        "disk": {
+            "checkpoint": checkpoint_bytes(model),
+            "kept": config.train.keep * checkpoint_bytes(model),
+            "idle": mapped_bytes(model) if config.residency.mapped else 0,
+        },
         "tokens": seen,
         "flops": {"per_token": flops, "total": flops["total"] * seen},
-        "time": {
-            "device": {"flops_per_second": here, "seconds": flops["total"] * seen / here},
-            "h200": {"flops_per_second": H200_SUSTAINED, "seconds": flops["total"] * seen / H200_SUSTAINED},
-        },
+        "time": _time(config, need, flops["total"] * seen),
+        "communication": _communication(config, need),
         "languages": languages,
-        "warnings": [
-            warning
-            for warning in (shortage(model, config.train, trunks=trunks), *_epochs(languages))
-            if warning
-        ],
+        "warnings": _epochs(languages),
     }
+
+
+def _model(config: Config, languages: tuple[str, ...], vocab_size: int) -> ModelConfig:
+    return ModelConfig(
+        architecture=Architecture(**config.model.model_dump(exclude={"preset", "language_embedding"})),
+        arm=config.arm,
+        language_embedding=config.model.language_embedding,
+        languages=languages,
+        vocab_size=vocab_size,
+        mask_id=vocab_size - 1,
+    )
+
+
+def _time(config: Config, need: Need, flops: float) -> dict[str, Any]:
+    """Seconds of the run in all, shared among the processes, by what is assumed of the device."""
+    from polymod.bench.timing import training_flops
+
+    here = config.flops or training_flops()
+    rates = {"device": here, "h200": H200_SUSTAINED}
+    found: dict[str, Any] = {
+        name: {"flops_per_second": rate, "seconds": flops / rate / config.nproc}
+        for name, rate in rates.items()
+    }
+    if config.calibrate:
+        from polymod.bench.calibration import seconds_per_step
+        from polymod.bench.stepping import Work
+        from polymod.train.run import device_and_dtype
+
+        device, dtype = device_and_dtype(config.train.device, config.train.precision)
+        work = Work(need.model, need.train, need.update, need.treatment, device, dtype)
+        step = seconds_per_step(work, rounds=config.calibrate)
+        seconds = step * config.train.steps / config.nproc
+        found["measured"] = {"seconds_per_step": step, "rounds": config.calibrate, "seconds": seconds}
+    return found
+
+
+def _communication(config: Config, need: Need) -> dict[str, Any]:
+    """What the processes send each other, or nothing for one."""
+    from polymod.train.memory import exchanged_bytes, gradient_bytes
+
+    if config.nproc == 1:
+        return {}
+    reduced = gradient_bytes(need.model, need.train)
+    around = exchanged_bytes(need.model, need.train, config.nproc) if config.shard else 2 * reduced
+    sent = (config.nproc - 1) / config.nproc * around  # a ring: each part of a sum goes round twice
+    seconds = sent / (config.bandwidth * 1e9)
+    total = seconds * config.train.steps
+    return {"reduced": reduced, "sent": sent, "seconds_per_step": seconds, "seconds": total}
 
 
 def _data(config: Config) -> tuple[dict[str, int], int]:
@@ -140,18 +204,44 @@ def show(document: dict[str, Any]) -> None:
     print(f"memory      {m['total'] / 1e9:.2f} GB: {named}")
     bf16 = f"{document['memory_bf16']['total'] / 1e9:.2f} GB with activations in bf16"
     print(f"            {bf16}; Python and its libraries add about 0.5 GB")
+    _show_fit(document["device"])
     disk = document["disk"]
     print(f"disk        {disk['checkpoint'] / 1e9:.2f} GB a checkpoint, {disk['kept'] / 1e9:.2f} GB in all")
+    if disk["idle"]:
+        print(f"            {disk['idle'] / 1e9:.2f} GB for idle languages while it runs, at most")
     print(f"tokens      {document['tokens'] / 1e6:,.0f} M, {document['flops']['total']:.2e} FLOPs")
-    for label, entry in (("here", document["time"]["device"]), ("one H200", document["time"]["h200"])):
-        rate = f"at {entry['flops_per_second'] / 1e9:,.0f} GFLOP/s"
-        print(f"time        {_duration(entry['seconds'])} {label} {rate} (estimate)")
+    _show_time(document["time"], document["communication"])
     for tag, entry in document["languages"].items():
         print(
             f"  {tag:<16} {entry['tokens']:>14,} tokens {entry['share']:7.2%} {entry['epochs']:8.2f} epochs"
         )
     for warning in document["warnings"]:
         print(f"warning: {warning}")
+
+
+def _show_fit(device: dict[str, Any]) -> None:
+    there = f"{device['memory'] / 1e9:.1f} GB"
+    if device["fits"]:
+        print(f"            fits the device's {there}")
+        return
+    print(f"            does NOT fit the device's {there}; what would:")
+    for way in device["changes"]:
+        options = " ".join(f"--{name} {value}" for name, value in way["options"].items())
+        print(f"              {options}  ({way['total'] / 1e9:.2f} GB)")
+    if not device["changes"]:
+        print("              nothing that plan knows: smaller sizes of the model, or another device")
+
+
+def _show_time(times: dict[str, Any], communication: dict[str, Any]) -> None:
+    for label, entry in (("here", times["device"]), ("one H200", times["h200"])):
+        rate = f"at {entry['flops_per_second'] / 1e9:,.0f} GFLOP/s"
+        print(f"time        {_duration(entry['seconds'])} {label} {rate} (estimate)")
+    if measured := times.get("measured"):
+        step = f"{measured['seconds_per_step']:.3g} s a step, {measured['rounds']} timed"
+        print(f"time        {_duration(measured['seconds'])} here ({step})")
+    if communication:
+        sent = f"{communication['sent'] / 1e6:,.1f} MB a process and step"
+        print(f"sending     {sent}, {_duration(communication['seconds'])} in all if it waits for it")
 
 
 def _duration(seconds: float) -> str:

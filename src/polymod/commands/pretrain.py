@@ -10,10 +10,14 @@ from pydantic import Field
 from polymod.config import CommandConfig, LastingPath, Names, Tree
 from polymod.diagnose.options import MonitorOptions
 from polymod.model.config import Architecture, Arm, ModelConfig
-from polymod.progress import bars, stderr
+from polymod.progress import stderr
 from polymod.train.config import (
+    HangAfter,
     MixtureOptions,
     ModelOptions,
+    Nproc,
+    ResidencyOptions,
+    Shard,
     TrainOptions,
     TreatmentOptions,
     UpdateName,
@@ -21,14 +25,21 @@ from polymod.train.config import (
 )
 
 if TYPE_CHECKING:
+    import torch
+
+    from polymod.batch import GlobalBatch
     from polymod.text.shards import Shards
+    from polymod.train.loop import TrainState, Update
+    from polymod.train.parallel import Ranks
+    from polymod.train.pretraining import Pretraining
 
 DEFAULT_PRESET = "modern-tiny"
 # What may change between one start of a run and the next.
 FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
-    *("monitor.gradients", "begun_from"),
+    *("monitor.gradients", "begun_from", "residency.mapped", "residency.languages", "residency.folder"),
+    *("nproc", "hang_after", "shard"),
 )
 
 
@@ -37,6 +48,7 @@ class Config(CommandConfig):
     and the options of training together; each of them can be set on its own besides.
     """
 
+    in_processes = True
     data: LastingPath = Field(description="folder that prepare wrote")
     out: Path = Field(description="run folder")
     arm: Arm = Field("modular", description="a pack per language, one pack for all, or no pack")
@@ -44,12 +56,17 @@ class Config(CommandConfig):
     begin: LastingPath | None = Field(
         None, description="run whose trunk, and packs of the same languages, the weights begin with"
     )
+    nproc: Nproc = 1
+    hang_after: HangAfter = 600.0
+    shard: Shard = False
     update: UpdateName = Field("joint", description="how a step is made")
+    compile: bool = Field(False, description="let torch.compile fuse parts of the layers; meant for GPUs")
     model: ModelOptions = ModelOptions()
     train: TrainOptions = TrainOptions()
     mixture: MixtureOptions = MixtureOptions()
     treatment: TreatmentOptions = TreatmentOptions()
     monitor: MonitorOptions = MonitorOptions()
+    residency: ResidencyOptions = ResidencyOptions()
 
     @classmethod
     def preset(cls, given: Tree) -> tuple[str, Tree]:
@@ -78,33 +95,42 @@ class Config(CommandConfig):
 
 def main(config: Config) -> dict[str, Any]:
     """Train until ``train.steps``; resume if the run was begun before."""
-    from polymod.diagnose.monitor import monitored
-    from polymod.files import require_space
+    from polymod.train.parallel import joined
+    from polymod.train.run import device_and_dtype
+
+    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    with joined(config.nproc, device, hang_after=config.hang_after) as ranks:
+        return _pretrained(config, ranks, dtype)
+
+
+def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, Any]:
+    """The work of one process; the first one has the document."""
     from polymod.languages import canonical_all
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
-    from polymod.train.checkpoint import checkpoint_folders, newest, restore, size_of
-    from polymod.train.log import RunLog, training_seconds
-    from polymod.train.loop import TrainState, fit
-    from polymod.train.memory import extra_trunks, languages_of_step, shortage
-    from polymod.train.optim import build_optimizer
-    from polymod.train.pretraining import Pretraining
-    from polymod.train.run import device_and_dtype, keep_tokenizer, opened
-    from polymod.train.updates import build, plan_of
+    from polymod.train.checkpoint import agreed, checkpoint_folders, restore
+    from polymod.train.log import training_seconds, training_speed
+    from polymod.train.pretraining import Pretraining, masked_lm
+    from polymod.train.run import device_name, keep_tokenizer, opened
+    from polymod.train.updates import build, compile_for, plan_of
 
-    console = stderr()
-    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
-    job = Pretraining(shards, config.model_config_for(shards), config.train, config.mixture)
-    identity, model = job.identity, job.new_model()
+    if config.shard:
+        _check_sharding(config, ranks)
+    model_config = config.model_config_for(shards)
+    job = Pretraining(shards, model_config, config.train, config.mixture, ranks, spread=config.shard)
+    identity, state = job.identity, job.new_state(config.residency, config.update, config.out)
+    model = masked_lm(state)
     if config.begin is not None and not checkpoint_folders(config.out):
         identity["begun_from"] = begin_from(config.begin, model, shards.tokenizer_path)
-    model.to(device)
+    if config.compile:
+        compile_for(config.update, model)
     update = build(config.update, plan_of(job, model, config.treatment, dtype))
-    with opened(config.out, config, identity=identity, free=FREE):
-        keep_tokenizer(shards.tokenizer_path, config.out)
-        state = TrainState(model, build_optimizer(model, config.train))
-        saved, complaints = newest(config.out)
+    with opened(config.out, config, identity=identity, free=FREE, ranks=ranks):
+        if ranks.first:
+            keep_tokenizer(shards.tokenizer_path, config.out)
+        saved, complaints = agreed(config.out, ranks)
         for complaint in complaints:
             console.print(f"damaged, going back to an older checkpoint: {complaint}", markup=False)
         if saved is None and complaints and config.begin is not None:
@@ -115,29 +141,83 @@ def main(config: Config) -> dict[str, Any]:
             console.print(
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
-        require_space(config.out, int(2.2 * size_of(model)))
-        in_step = languages_of_step(len(shards.tags), config.train)
-        trunks = extra_trunks(config.update, config.treatment, in_step)
-        if device.type == "cpu" and (warning := shortage(model.config, config.train, trunks=trunks)):
+        if warning := _room(config, model.config, ranks):
             console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
-            with (
-                bars("steps", console) as group,
-                RunLog(config.out, group, config.train, since=state.step) as log,
-            ):
-                jobs = job.jobs(config.out, log, facts={"identity": identity}, console=console)
-                until, seed = config.train.steps, config.train.seed
-                every = config.monitor.gradients
-                update = monitored(update, config.out, every=every, since=state.step, dtype=dtype)
-                fit(state, update, job.loader.at, until=until, seed=seed, log=log.step, jobs=jobs)
-        valid = job.score(model)
+            _train(config, job, state, _watched(config, state, update, dtype), facts={"identity": identity})
+        valid = job.score(state)
+        if not ranks.first:
+            return {}
         seconds = training_seconds(config.out)
-    return {"run": str(config.out), "step": state.step, "seconds": seconds, "valid": valid}
+        speed = training_speed(config.out, job.flops_per_token, device_name(ranks.device), ranks.size)
+    return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
+
+
+def _check_sharding(config: Config, ranks: Ranks) -> None:
+    from polymod.train.sharding import check_sharding
+
+    against = {}
+    if config.update != "joint":
+        against["--update " + config.update] = "it needs gradients of the whole trunk in one place"
+    if config.monitor.gradients:
+        against["--monitor.gradients"] = "it compares gradients of the whole trunk"
+    if config.residency.mapped:
+        against["--residency.mapped"] = "the two have not been tried together"
+    check_sharding(ranks, against)
+
+
+def _watched(
+    config: Config, state: TrainState, update: Update[GlobalBatch], dtype: torch.dtype
+) -> Update[GlobalBatch]:
+    """The update, which notes what the monitor is asked for."""
+    from polymod.diagnose.monitor import monitored
+
+    every, since = config.monitor.gradients, state.step
+    return monitored(update, config.out, every=every, since=since, dtype=dtype, ranks=state.ranks)
+
+
+def _train(
+    config: Config,
+    job: Pretraining,
+    state: TrainState,
+    update: Update[GlobalBatch],
+    facts: dict[str, Any],
+) -> None:
+    """Bring the state to the last step."""
+    from polymod.train.log import logged
+    from polymod.train.loop import fit
+    from polymod.train.residency import around
+
+    console = stderr(quiet=not job.ranks.first)
+    with logged(config.out, console, config.train, since=state.step, ranks=job.ranks) as log:
+        jobs = job.jobs(config.out, log, facts=facts, console=console)
+        until, seed = config.train.steps, config.train.seed
+        update, data_at = around(state.residency, update, job.at)
+        fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
+
+
+def _room(config: Config, model: ModelConfig, ranks: Ranks) -> str:
+    """Refuse if the disk is too small; a warning if memory is."""
+    from polymod.files import require_space
+    from polymod.train.memory import checkpoint_bytes, extra_trunks, languages_of_step, mapped_bytes, shortage
+
+    device = ranks.device.type
+    mapped = config.residency.mapped and device == "cpu" and config.residency.folder is None
+    moments = 2 * mapped_bytes(model) // 3 if mapped else 0  # the weights are there already
+    require_space(config.out, int(2.2 * checkpoint_bytes(model)) + moments)
+    trunks = extra_trunks(config.update, config.treatment, languages_of_step(len(model.packs), config.train))
+    if device != "cpu":
+        return ""
+    shares = ranks.size if config.shard else 1
+    return shortage(model, config.train, trunks=trunks, residency=config.residency, shares=shares)
 
 
 def show(document: dict[str, Any]) -> None:
     """The losses that the run ends with."""
     from polymod.commands.score import show as show_scores
 
-    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s")
+    speed = document["speed"]
+    rates = f"{speed['tokens_per_second']:,.0f} tokens/s, {speed['flops_per_second'] / 1e9:,.0f} GFLOP/s"
+    share = f", {speed['mfu']:.1%} of the device's peak (MFU)" if speed["mfu"] is not None else ""
+    print(f"{document['run']}: {document['step']:,} steps in {document['seconds']:,.0f} s, {rates}{share}")
     show_scores(document["valid"])

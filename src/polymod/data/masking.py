@@ -33,7 +33,7 @@ class Masking:
         self, mask_id: int, special: Sequence[int], vocab_size: int, probability: float = 0.15
     ) -> None:
         self.mask_id, self.special, self.probability = mask_id, tuple(special), probability
-        self._ordinary = np.setdiff1d(np.arange(vocab_size), self.special)
+        self._ordinary = np.delete(np.arange(vocab_size), self.special)
 
     def __call__(self, ids_BT: NDArray[np.int64], key_B: U64) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Ids after masking, and where tokens are to be predicted."""

@@ -14,6 +14,7 @@ from polymod.batch import Batch
 from polymod.data.loader import TrainLoader, valid_batches
 from polymod.data.random import key
 from polymod.diagnose.gates import confidence
+from polymod.diagnose.kinship import Kinship
 from polymod.diagnose.masks import Gates, Learning, learn
 from polymod.diagnose.options import MaskOptions
 from polymod.diagnose.overlap import overlap
@@ -54,6 +55,8 @@ class Ablation:
 
     def document(self) -> dict[str, Any]:
         """Losses by sparsity and overlap of masks."""
+        related = self.options.relatedness
+        kinship = Kinship.read(related) if related is not None else None
         gates = self._gates()
         masks = {tag: self._learnt(gates, number) for number, tag in enumerate(self.subject.tags)}
         losses = {tag: self._losses(gates, tag, masks) for tag in self.subject.tags}
@@ -68,7 +71,9 @@ class Ablation:
                 for unit in gates.units
             },
             "languages": losses,
-            "overlap": {str(share): self._overlap(gates, masks, place) for place, share in enumerate(at)},
+            "overlap": {
+                str(share): self._overlap(gates, masks, place, kinship) for place, share in enumerate(at)
+            },
         }
 
     def _gates(self) -> Gates:
@@ -136,7 +141,7 @@ class Ablation:
             raise UserError(f"{tag!r} has no text in its valid split", fix="leave it out of --languages")
         return found
 
-    def _overlap(self, gates: Gates, masks: Masks, place: int) -> dict[str, Any]:
+    def _overlap(self, gates: Gates, masks: Masks, place: int, kinship: Kinship | None) -> dict[str, Any]:
         share = self.options.sparsity[place]
         kept = {
             tag: [gates.binary(each[place], share).numpy() > 0 for each in of_tag]
@@ -146,7 +151,10 @@ class Ablation:
             tag: [confidence(each[place]).double().numpy() for each in of_tag]
             for tag, of_tag in masks.items()
         }
-        return overlap(kept, sure, gates.layer_A)
+        found = overlap(kept, sure, gates.layer_A)
+        if kinship is None:
+            return found
+        return {**found, "along_relatedness": kinship.document(list(kept), found["all"], ("jaccard",))}
 
 
 def _others(tag: str, tags: Sequence[str]) -> list[str]:

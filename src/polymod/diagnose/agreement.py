@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
-_DIGITS = 5
+DIGITS = 5
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Agreement:
         """Means over languages and pairs of languages."""
         pairs, own = ~np.eye(len(self.cosine), dtype=bool), np.eye(len(self.cosine), dtype=bool)
         return {
-            "mean_cosine": _mean(self.cosine[pairs]),
-            "mean_ceiling": _mean(self.cosine[own]),
-            "mean_corrected": _mean(self.corrected[pairs]),
-            "conflict_rate": _mean(self.conflict[pairs]),
-            "ceiling_conflict_rate": _mean(self.conflict[own]),
+            "mean_cosine": mean(self.cosine[pairs]),
+            "mean_ceiling": mean(self.cosine[own]),
+            "mean_corrected": mean(self.corrected[pairs]),
+            "conflict_rate": mean(self.conflict[pairs]),
+            "ceiling_conflict_rate": mean(self.conflict[own]),
         }
 
     def document(self, *names: str) -> dict[str, Any]:
@@ -114,21 +114,10 @@ def _jackknife(without: Sequence[Matrix]) -> Matrix:
 
 def listed(matrix: Matrix) -> list[list[float | None]]:
     """A matrix as lists for JSON, rounded."""
-    return [[None if np.isnan(x) else round(float(x), _DIGITS) for x in row] for row in matrix]
+    return [[None if np.isnan(x) else round(float(x), DIGITS) for x in row] for row in matrix]
 
 
-def _mean(values: Matrix) -> float | None:
+def mean(values: Matrix) -> float | None:
+    """Mean of what is defined, rounded."""
     known = values[~np.isnan(values)]
-    return round(float(known.mean()), _DIGITS) if len(known) else None
-
-
-def spearman(a: Sequence[float], b: Sequence[float]) -> float:
-    """Rank correlation of two lists of numbers; equal ones share their mean rank."""
-    return float(np.corrcoef(_ranks(np.asarray(a)), _ranks(np.asarray(b)))[0, 1])
-
-
-def _ranks(values: Matrix) -> Matrix:
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: Matrix = (last - (counts - 1) / 2)[place]
-    return ranks
+    return round(float(known.mean()), DIGITS) if len(known) else None

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from polymod.batch import Batch
-from polymod.diagnose.agreement import Matrix, agreement, spearman
+from polymod.diagnose.agreement import Matrix, agreement
 from polymod.diagnose.groups import cells, sizes, vectors
+from polymod.diagnose.kinship import Kinship
 from polymod.diagnose.options import GradientOptions
 from polymod.diagnose.samples import SamplePlan, samples
 from polymod.diagnose.sketch import Rows, buckets_for
 from polymod.diagnose.subject import Subject
-from polymod.errors import UserError
-from polymod.files import read_json
 from polymod.model.heads import MaskedLM
 from polymod.model.partition import GROUPS, TRUNK, owner
 
@@ -63,9 +61,16 @@ class Collection:
         self._trunk, self._cells = trunk_of(model), cells(model)
         self.labels: list[str] = []
 
-    def add(self, tag: str, micro: Sequence[Batch]) -> None:
-        """The gradient of one batch; the batches of a language follow each other."""
-        found = gradient(self._model, self._trunk, micro, self._dtype)
+    def add(self, tag: str, micro: Sequence[Batch], *, elsewhere: bool = False) -> None:
+        """The gradient of one batch; the batches of a language follow each other.
+
+        Args:
+            elsewhere: another process computes it, this one has zeros.
+        """
+        if elsewhere:
+            found = {name: torch.zeros_like(each) for name, each in self._trunk.items()}
+        else:
+            found = gradient(self._model, self._trunk, micro, self._dtype)
         self._rows.add(vectors(found, self._cells))
         self.labels.append(tag)
 
@@ -102,27 +107,6 @@ class Collection:
         }
 
 
-def along(relatedness: Mapping[str, Any], measured: Mapping[str, Any], matrix: str) -> float | None:
-    """Spearman correlation of a matrix with the relatedness of the languages, over pairs.
-
-    Args:
-        relatedness: ``tags`` and ``rows``, as a world's ``world.json`` has them.
-        measured: ``languages`` and the matrix ``trunk[matrix]``.
-
-    Returns:
-        ``None`` if fewer than three pairs are known to both.
-    """
-    place = {tag: number for number, tag in enumerate(relatedness["tags"])}
-    tags = list(measured["languages"])
-    pairs = [
-        (relatedness["rows"][place[a]][place[b]], measured["trunk"][matrix][i][j])
-        for i, a in enumerate(tags)
-        for j, b in enumerate(tags[:i])
-        if a in place and b in place and measured["trunk"][matrix][i][j] is not None
-    ]
-    return spearman(*zip(*pairs, strict=True)) if len(pairs) > 2 else None
-
-
 def diagnose_gradients(
     subject: Subject, options: GradientOptions, device: torch.device, tell: Callable[[int], None]
 ) -> dict[str, Any]:
@@ -132,6 +116,7 @@ def diagnose_gradients(
         tell: called with the number of gradients done.
     """
     model, bos_id = subject.model(device), subject.shards.vocabulary.bos_id
+    kinship = Kinship.read(options.relatedness) if options.relatedness is not None else None
     numbers = sizes(model, cells(model))
     plan = SamplePlan(subject.block, options.batches, options.batch_tokens, options.split)
     texts = {tag: samples(subject.shards, tag, subject.masking, plan, bos_id=bos_id) for tag in subject.tags}
@@ -147,18 +132,7 @@ def diagnose_gradients(
         document = collection.document((*parts, "corrected", "corrected_se", "conflict"), parts)
     else:
         document = collection.document(("cosine", "corrected"), ())
-    if options.relatedness is not None:
-        known = _relatedness(options.relatedness)
-        document["along_relatedness"] = {
-            name: along(known, document, name) for name in ("cosine", "corrected")
-        }
+    if kinship is not None:
+        document["along_relatedness"] = kinship.of_gradients(document)
     tokens = options.batch_tokens // subject.block * subject.block
     return {**subject.heading, "sketch": buckets, "tokens_per_batch": tokens, **document}
-
-
-def _relatedness(path: Path) -> dict[str, Any]:
-    document = read_json(path)
-    found = document.get("relatedness") if isinstance(document, dict) else None
-    if not isinstance(found, dict) or not {"tags", "rows"} <= set(found):
-        raise UserError("no relatedness.tags and relatedness.rows here", where=str(path))
-    return found

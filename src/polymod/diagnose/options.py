@@ -44,6 +44,7 @@ class MaskOptions(Config):
     repeats: int = Field(2, ge=1, description="masks of each language; two show how far chance goes")
     max_tokens: int = Field(2**13, gt=0, description="valid tokens of each language to score masks on")
     seed: int = Field(0, ge=0, description="decides batches and gates drawn")
+    relatedness: Path | None = Field(None, description="as for gradients: is overlap along it?")
 
     @field_validator("sparsity")
     @classmethod

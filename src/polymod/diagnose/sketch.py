@@ -19,6 +19,7 @@ from torch import Tensor
 
 from polymod.data.random import key
 from polymod.model.partition import Place
+from polymod.train.parallel import Ranks
 
 WHOLE_BYTES = 2**30  # rows that take more than this are sketched, unless it is asked for otherwise
 BUCKETS = 4096
@@ -55,6 +56,11 @@ class Rows:
                 self._rows[where] = torch.empty(self._count, len(vector_P))
             self._rows[where][self._done] = vector_P
         self._done += 1
+
+    def sum_(self, ranks: Ranks) -> None:
+        """Replace the rows by their sums over processes that have zeros where another one has a row."""
+        for rows_RP in self._rows.values():
+            ranks.sum_([rows_RP], "monitor")
 
     def gram(self, where: Place) -> NDArray[np.float64]:
         """Inner products of the rows of a cell so far, (R, R)."""

@@ -9,6 +9,7 @@ import numpy as np
 
 FEW = 12  # languages whose matrix is shown
 _ABREAST = 3  # settings beside each other
+COSINES = ("cosine", "corrected", "mean_of_groups")
 ENDS = 5  # pairs or languages at either end, of more
 
 
@@ -28,8 +29,16 @@ def gradient_lines(checkpoint: Mapping[str, Any]) -> Iterator[str]:
         yield from matrix_lines(tags, tags, checkpoint["trunk"]["cosine"])
     else:
         yield from _end_pairs(tags, checkpoint["trunk"]["corrected"])
-    for name, value in checkpoint.get("along_relatedness", {}).items():
-        yield f"rank correlation of the {name} with relatedness: {_number(value)}"
+    yield from along_lines(checkpoint.get("along_relatedness"), COSINES)
+
+
+def average_lines(run: Mapping[str, Any]) -> Iterator[str]:
+    """Agreement of a run over its checkpoints."""
+    tags, steps = run["languages"], run["steps"]
+    yield f"{run['run']} at steps {', '.join(f'{step:,}' for step in steps)}: mean cosine of gradients"
+    if len(tags) <= FEW:
+        yield from matrix_lines(tags, tags, run["trunk"]["cosine"])
+    yield from along_lines(run.get("along_relatedness"), COSINES)
 
 
 def mask_lines(run: Mapping[str, Any]) -> Iterator[str]:
@@ -53,6 +62,7 @@ def mask_lines(run: Mapping[str, Any]) -> Iterator[str]:
             f"{_number(jaccard[1])}; by chance {_number(chance)}"
         )
         yield f"opposite signs: two languages {_percent(sign[0])}, two masks of one {_percent(sign[1])}"
+        yield from along_lines(both.get("along_relatedness"), ("jaccard",))
 
 
 def control_lines(run: Mapping[str, Any]) -> Iterator[str]:
@@ -103,6 +113,24 @@ def matrix_lines(
     yield f"{'':<10} {' '.join(f'{column[:7]:>7}' for column in columns)}"
     for tag, row in zip(rows, values, strict=True):
         yield f"{tag[:10]:<10} {' '.join(f'{_number(value):>7}' for value in row)}"
+
+
+def along_lines(relation: Mapping[str, Any] | None, names: Sequence[str]) -> Iterator[str]:
+    """Rank correlations with relatedness, with their p and what families have in common."""
+    if relation is None:
+        return
+    for name in [name for name in names if name in relation]:
+        line = f"rank correlation of the {name.replace('_', ' ')} with relatedness: {_number(relation[name])}"
+        p, within, between = (
+            relation.get(key, {}).get(name) for key in ("by_chance", "within_families", "between_families")
+        )  # older documents have none of them
+        line += f" (p {p:.3f})" if p is not None else ""
+        if within is not None or between is not None:
+            line += f"; within families {_number(within)}, between {_number(between)}"
+        yield line
+    if groups := relation.get("groups"):
+        numbers = (f"{group.replace('_', '-')} {_number(value)}" for group, value in groups.items())
+        yield f"the same of the cosine by group: {', '.join(numbers)}"
 
 
 def _end_pairs(tags: Sequence[str], matrix: Sequence[Sequence[float | None]]) -> Iterator[str]:

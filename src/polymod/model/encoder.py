@@ -59,16 +59,30 @@ class Layer(nn.Module):
         self, x_ND: Tensor, layout: Layout, cos_sin: tuple[Tensor, Tensor] | None, routed: Sequence[Routed]
     ) -> Tensor:
         """The next residual stream, (N, D); ``routed`` is for each module of the layer."""
-        inside = self.has_modules and self.module_place == "sublayers"
         attended_ND = self.attention(self.attention_norm(x_ND) if self.pre_norm else x_ND, layout, cos_sin)
-        attended_ND = self.dropout(attended_ND)
-        h_ND = x_ND + (self._adapted(attended_ND, routed[0]) if inside else attended_ND)
+        if self.has_modules and self.module_place == "sublayers":
+            return self._with_modules_inside(x_ND, self.dropout(attended_ND), routed)
+        u_ND = self.fed(x_ND, attended_ND)
+        if self.has_modules:
+            u_ND = self._through_modules(u_ND, routed[0])
+        y_ND: Tensor = u_ND if self.pre_norm else self.feed_forward_norm(u_ND)
+        return y_ND
+
+    def fed(self, x_ND: Tensor, attended_ND: Tensor) -> Tensor:
+        """What lies between attention and modules: the piece that ``compiled.py`` compiles."""
+        h_ND = x_ND + self.dropout(attended_ND)
+        if not self.pre_norm:
+            h_ND = self.attention_norm(h_ND)
+        fed_ND = self.feed_forward(self.feed_forward_norm(h_ND) if self.pre_norm else h_ND)
+        u_ND: Tensor = h_ND + self.dropout(fed_ND)
+        return u_ND
+
+    def _with_modules_inside(self, x_ND: Tensor, attended_ND: Tensor, routed: Sequence[Routed]) -> Tensor:
+        h_ND = x_ND + self._adapted(attended_ND, routed[0])
         if not self.pre_norm:
             h_ND = self.attention_norm(h_ND)
         fed_ND = self.dropout(self.feed_forward(self.feed_forward_norm(h_ND) if self.pre_norm else h_ND))
-        u_ND = h_ND + (self._adapted(fed_ND, routed[1]) if inside else fed_ND)
-        if self.has_modules and not inside:
-            u_ND = self._through_modules(u_ND, routed[0])
+        u_ND = h_ND + self._adapted(fed_ND, routed[1])
         y_ND: Tensor = u_ND if self.pre_norm else self.feed_forward_norm(u_ND)
         return y_ND
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from polymod.model.config import ModelConfig
 
+# Dense bf16 FLOP/s of devices, by what their names contain, as the vendor has them.
+PEAK_FLOPS = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+
 
 def parameters(config: ModelConfig) -> dict[str, int]:
     """Parameters by part: ``embeddings``, ``body``, ``head``, ``pack`` (one language), ``packs`` (all),
@@ -51,3 +54,8 @@ def flops_per_token(config: ModelConfig, length: float, predicted: float) -> dic
     attention = 12.0 * a.num_layers * d * length
     head = 6.0 * predicted * (d * config.vocab_size + d * d)
     return {"encoder": encoder, "attention": attention, "head": head, "total": encoder + attention + head}
+
+
+def peak_flops(device_name: str) -> float | None:
+    """Dense bf16 FLOP/s of a device by the vendor's data sheet; ``None`` if it is not known."""
+    return next((peak for known, peak in PEAK_FLOPS.items() if known in device_name), None)

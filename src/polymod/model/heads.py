@@ -5,6 +5,8 @@ N packed rows, M masked rows, D model width, V vocabulary.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from polymod.batch import Batch
 from polymod.model.config import ModelConfig
 from polymod.model.encoder import Encoder
-from polymod.model.loss import masked_lm_loss, masked_lm_loss_naive
+from polymod.model.loss import SoftmaxGradient, masked_lm_loss, masked_lm_loss_naive
 from polymod.model.packs import generator, initial_
 
 
@@ -39,6 +41,7 @@ class MaskedLM(nn.Module):
         super().__init__()
         self.encoder = Encoder(config)
         self.head = MaskedLMHead(config)
+        self.fused: SoftmaxGradient | None = None  # see compiled.py
 
     @property
     def config(self) -> ModelConfig:
@@ -60,7 +63,7 @@ class MaskedLM(nn.Module):
         groups = self.encoder.embeddings.by_vocabulary(batch.route.tags, batch.target_counts)
         sizes = [count for _, count in groups]
         parts = zip(groups, features_MD.split(sizes), batch.targets_M.split(sizes), strict=True)
-        lossy = masked_lm_loss_naive if twice else masked_lm_loss
+        lossy = masked_lm_loss_naive if twice else partial(masked_lm_loss, fused=self.fused)
         losses = [
             lossy(h_MD, *self.encoder.embeddings.output(tag, self.head.bias), targets_M, scale=scale)
             for (tag, _), h_MD, targets_M in parts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -10,7 +10,7 @@ import torch
 from polymod.languages import LanguageError, resolve
 from polymod.model.config import ModelConfig, OwnVocabulary
 from polymod.model.encoder import Encoder
-from polymod.model.packs import KEY, generator, initial_
+from polymod.model.packs import KEY, Memory, generator, initial_
 
 
 class HasEncoder(Protocol):
@@ -43,21 +43,43 @@ def add_language(
         fix = "drop it first or give another tag"
         raise LanguageError(f"language {tag!r} is installed already", fix=fix)
     sources = [resolve(source, config.languages) for source in init_from]
-    std = config.architecture.initializer_range
-    if config.arm == "modular":
-        pack = encoder.packs.add(tag, sources)
-        if not sources:
-            initial_(pack, std, generator(seed, tag))
-    if config.language_embedding:
-        vector = encoder.language_embeddings.add(tag, sources)
-        if not sources:
-            torch.nn.init.normal_(vector, 0.0, std, generator=generator(seed, f"embedding {KEY}{tag}"))
+    _draw(encoder, config, tag, seed, sources)
     own = dict(config.own_vocabularies)
     if vocabulary is not None:
         own[tag] = vocabulary
         rows = encoder.embeddings.own.add(tag, vocabulary)
+        std = config.architecture.initializer_range
         torch.nn.init.normal_(rows.tokens_VD, 0.0, std, generator=generator(seed, f"rows {tag}"))
     encoder.config = changed(config, languages=(*config.languages, tag), own_vocabularies=own)
+
+
+def add_languages(
+    model: HasEncoder,
+    config: ModelConfig,
+    *,
+    seed: int,
+    memory: Callable[[str], Memory],
+    added: Callable[[str, Sequence[torch.nn.Parameter]], None],
+) -> None:
+    """Install the languages of a configuration one after the other, drawn as ``initialise`` draws them.
+
+    Args:
+        model: of the same configuration with fewer languages, initialised with the same seed.
+        memory: where the tensors of a language's pack lie.
+        added: told of each language, those that were there too, and of what belongs to it.
+    """
+    encoder = model.encoder
+    there = frozenset(encoder.config.languages)
+    for tag in config.languages:
+        if tag not in there:
+            _draw(encoder, config, tag, seed, memory=memory(tag))
+        parts: list[torch.nn.Parameter] = []
+        if config.arm == "modular":
+            parts += encoder.packs[tag].parameters()
+        if config.language_embedding:
+            parts.append(encoder.language_embeddings.by_key[KEY + tag])
+        added(tag, parts)
+    encoder.config = config
 
 
 def drop_language(model: HasEncoder, tag: str) -> None:
@@ -106,6 +128,27 @@ def rename_language(model: HasEncoder, old: str, new: str) -> None:
     languages = tuple(new if tag == old else tag for tag in config.languages)
     names = {tag: name for tag, name in config.hub_names.items() if tag != old}
     encoder.config = changed(config, languages=languages, own_vocabularies=own, hub_names=names)
+
+
+def _draw(
+    encoder: Encoder,
+    config: ModelConfig,
+    tag: str,
+    seed: int,
+    sources: Sequence[str] = (),
+    *,
+    memory: Memory = torch.empty,
+) -> None:
+    """Install a language's pack and vector, the mean of others' or drawn at random."""
+    std = config.architecture.initializer_range
+    if config.arm == "modular":
+        pack = encoder.packs.add(tag, sources, memory=memory)
+        if not sources:
+            initial_(pack, std, generator(seed, tag))
+    if config.language_embedding:
+        vector = encoder.language_embeddings.add(tag, sources)
+        if not sources:
+            torch.nn.init.normal_(vector, 0.0, std, generator=generator(seed, f"embedding {KEY}{tag}"))
 
 
 def changed(config: ModelConfig, **fields: Any) -> ModelConfig:

@@ -9,13 +9,17 @@ M masked rows, C rows of a chunk, D model width, V vocabulary.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from polymod.model.config import ROWS_PER_CHUNK
+
+# (logits_CV, targets_C, scale) -> the gradient of the logits, and the loss of each row
+SoftmaxGradient = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 def masked_lm_loss(
@@ -26,12 +30,14 @@ def masked_lm_loss(
     *,
     scale: float = 1.0,
     rows_per_chunk: int = ROWS_PER_CHUNK,
+    fused: SoftmaxGradient | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Cross-entropy of the targets under ``softmax(h W^T + b)``.
 
     Args:
         scale: factor of the summed loss, such as one over the number of targets of the whole batch. Giving it
             here instead of multiplying afterwards saves a pass over the gradient of the output matrix.
+        fused: ``softmax_gradient``, compiled; takes the place of several passes over the logits.
 
     Returns:
         ``scale`` times the sum over rows, differentiable once (not twice: use ``masked_lm_loss_naive``), and
@@ -40,10 +46,23 @@ def masked_lm_loss(
     if not torch.is_grad_enabled():  # nothing will ask for gradients: a third of the work
         losses_M = _losses(h_MD, weight_VD, bias_V, targets_M, rows_per_chunk)
         return losses_M.sum() * scale, losses_M
+    how = _How(scale, rows_per_chunk, fused)
     loss, losses_M = _ChunkedLoss.apply(  # type: ignore[no-untyped-call]
-        h_MD, weight_VD, bias_V, targets_M, scale, rows_per_chunk
+        h_MD, weight_VD, bias_V, targets_M, how
     )
     return loss, losses_M
+
+
+def softmax_gradient(logits_CV: Tensor, targets_C: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradient of ``scale`` times the summed loss by the logits, in their precision, and each row's loss:
+    a function of its inputs only, for ``torch.compile`` to fuse.
+    """
+    wide_CV = logits_CV.to(_sum_dtype(logits_CV.dtype))
+    log_sum_C = wide_CV.logsumexp(-1)
+    hit_CV = torch.arange(wide_CV.shape[1], device=wide_CV.device) == targets_C[:, None]
+    gradient_CV = ((wide_CV - log_sum_C[:, None]).exp() - hit_CV.to(wide_CV.dtype)) * scale
+    losses_C = log_sum_C - wide_CV.gather(1, targets_C[:, None]).squeeze(1)
+    return gradient_CV.to(logits_CV.dtype), losses_C
 
 
 def masked_lm_loss_naive(
@@ -54,16 +73,16 @@ def masked_lm_loss_naive(
     return losses_M.sum() * scale, losses_M.detach()
 
 
+class _How(NamedTuple):
+    scale: float
+    rows_per_chunk: int
+    fused: SoftmaxGradient | None
+
+
 class _ChunkedLoss(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any,
-        h_MD: Tensor,
-        weight_VD: Tensor,
-        bias_V: Tensor,
-        targets_M: Tensor,
-        scale: float,
-        rows_per_chunk: int,
+        ctx: Any, h_MD: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_M: Tensor, how: _How
     ) -> tuple[Tensor, Tensor]:
         needs_h, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         dtype = _dtype(h_MD, weight_VD)
@@ -72,12 +91,11 @@ class _ChunkedLoss(torch.autograd.Function):
         grad_h_MD = torch.empty_like(h_MD) if needs_h else None
         grad_weight_VD = _zeros(weight_VD) if needs_weight else None
         grad_bias_V = _zeros(bias_V) if needs_bias else None
-        for start in range(0, len(h_MD), rows_per_chunk):
-            rows = slice(start, start + rows_per_chunk)
-            grad_CV, losses_M[rows] = _softmax_gradient(h[rows], weight, bias_V, targets_M[rows])
-            grad_CV *= scale
+        for start in range(0, len(h_MD), how.rows_per_chunk):
+            rows = slice(start, start + how.rows_per_chunk)
+            grad_CV, losses_M[rows] = _scaled_gradient(h[rows], weight, bias_V, targets_M[rows], how)
             if grad_bias_V is not None:
-                grad_bias_V += grad_CV.sum(0)
+                grad_bias_V += grad_CV.sum(0, dtype=grad_bias_V.dtype)
             grad_CV = grad_CV.to(dtype)
             if grad_h_MD is not None:
                 grad_h_MD[rows] = grad_CV @ weight
@@ -86,7 +104,7 @@ class _ChunkedLoss(torch.autograd.Function):
         ctx.gradients = (grad_h_MD, grad_weight_VD, grad_bias_V)
         ctx.dtypes = (h_MD.dtype, weight_VD.dtype, bias_V.dtype)
         ctx.mark_non_differentiable(losses_M)
-        return losses_M.sum() * scale, losses_M
+        return losses_M.sum() * how.scale, losses_M
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
@@ -98,7 +116,18 @@ class _ChunkedLoss(torch.autograd.Function):
             for tensor in ctx.gradients
         ]
         cast = [t if t is None else t.to(dtype) for t, dtype in zip(gradients, ctx.dtypes, strict=True)]
-        return (*cast, None, None, None)
+        return (*cast, None, None)
+
+
+def _scaled_gradient(
+    h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_C: Tensor, how: _How
+) -> tuple[Tensor, Tensor]:
+    if how.fused is None:
+        gradient_CV, losses_C = _softmax_gradient(h_CD, weight_VD, bias_V, targets_C)
+        return gradient_CV.mul_(how.scale), losses_C
+    logits_CV = F.linear(h_CD, weight_VD, bias_V.to(weight_VD.dtype))
+    scale = logits_CV.new_full((), how.scale, dtype=_sum_dtype(logits_CV.dtype))
+    return how.fused(logits_CV, targets_C, scale)
 
 
 def _softmax_gradient(

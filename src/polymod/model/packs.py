@@ -9,7 +9,7 @@ N rows, L modules (one or two of each layer), D model width, B bottleneck width.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -32,15 +32,20 @@ class Weights(NamedTuple):
     up_bias_D: Tensor
 
 
-class Pack(nn.Module):
-    """One language's modules of all layers (X-MOD section 3)."""
+Memory = Callable[..., Tensor]  # a shape -> an unset tensor
 
-    def __init__(self, num_modules: int, hidden_size: int, bottleneck_size: int) -> None:
+
+class Pack(nn.Module):
+    """One language's modules of all layers (X-MOD section 3); ``memory`` says where its tensors lie."""
+
+    def __init__(
+        self, num_modules: int, hidden_size: int, bottleneck_size: int, memory: Memory = torch.empty
+    ) -> None:
         super().__init__()
-        self.down_LBD = nn.Parameter(torch.empty(num_modules, bottleneck_size, hidden_size))
-        self.down_bias_LB = nn.Parameter(torch.empty(num_modules, bottleneck_size))
-        self.up_LDB = nn.Parameter(torch.empty(num_modules, hidden_size, bottleneck_size))
-        self.up_bias_LD = nn.Parameter(torch.empty(num_modules, hidden_size))
+        self.down_LBD = nn.Parameter(memory(num_modules, bottleneck_size, hidden_size))
+        self.down_bias_LB = nn.Parameter(memory(num_modules, bottleneck_size))
+        self.up_LDB = nn.Parameter(memory(num_modules, hidden_size, bottleneck_size))
+        self.up_bias_LD = nn.Parameter(memory(num_modules, hidden_size))
 
     def unbind(self) -> list[Weights]:
         """Each module. One ``unbind``: indexing each layer would copy the gradient L times."""
@@ -117,7 +122,7 @@ class Packs(nn.Module):
             for place in range(self.sizes[0])
         ]
 
-    def add(self, tag: str, init_from: Sequence[str] = ()) -> Pack:
+    def add(self, tag: str, init_from: Sequence[str] = (), *, memory: Memory = torch.empty) -> Pack:
         """Install a pack, copied from another one or averaged over several; without any it is left to be set.
 
         Raises:
@@ -127,7 +132,7 @@ class Packs(nn.Module):
             raise LanguageError(
                 f"language {tag!r} is installed already", fix="drop it first or give another tag"
             )
-        pack = Pack(*self.sizes)
+        pack = Pack(*self.sizes, memory)
         sources = [self[resolve(source, self.tags)] for source in init_from]
         with torch.no_grad():
             for name, parameter in pack.named_parameters() if sources else ():

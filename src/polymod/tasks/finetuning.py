@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from polymod.batch import GlobalBatch
+from polymod.data.parts import part
 from polymod.model.config import ModelConfig
 from polymod.model.encoder import Encoder
 from polymod.model.tasks import TaskModel, TaskSpec, initialise_task
@@ -20,9 +22,10 @@ from polymod.tasks.signature import line, signature
 from polymod.tasks.sources import Sources
 from polymod.train.checkpoint import checkpoint_folders, save
 from polymod.train.joint import joint
-from polymod.train.log import RunLog
+from polymod.train.log import NoLog, RunLog
 from polymod.train.loop import Job, TrainState, fit
 from polymod.train.optim import build_optimizer
+from polymod.train.parallel import Ranks
 from polymod.train.run import versions
 
 NEWEST = 2  # checkpoints that are kept, and those that were best to them
@@ -38,8 +41,10 @@ class Finetuning:
         parameters: how many train and how many do not, known once there is a state.
     """
 
-    def __init__(self, config: ModelConfig, sources: Sources, options: FinetuneOptions) -> None:
-        self.task, self.sources, self.options = sources.task, sources, options
+    def __init__(
+        self, config: ModelConfig, sources: Sources, options: FinetuneOptions, ranks: Ranks | None = None
+    ) -> None:
+        self.task, self.sources, self.options, self.ranks = sources.task, sources, options, ranks or Ranks()
         self.config = _with_dropout(config, options.dropout)
         self.spec = TaskSpec(task=self.task.name, kind=self.task.kind, labels=sources.labels)
         size, micro_tokens = options.batch_size, options.micro_tokens
@@ -61,13 +66,17 @@ class Finetuning:
         tags = [coded.tag for coded in self.sources.train]
         kept = {name: getattr(self.options, name) for name in ("unfreeze", "freeze_layers")}
         self.parameters = apply_protocol(model, sources=tags, **kept)
-        return TrainState(model.to(device), build_optimizer(model, self.train))
+        return TrainState(model.to(device), build_optimizer(model, self.train), ranks=self.ranks)
+
+    def at(self, step: int) -> GlobalBatch:
+        """What this process computes of the batch of one optimiser step."""
+        return part(self.examples.at(step), self.ranks.rank, self.ranks.size)
 
     def fit(
         self,
         state: TrainState,
         evaluations: list[Evaluation],
-        log: RunLog,
+        log: RunLog | NoLog,
         out: Path,
         precision: tuple[torch.device, torch.dtype],
     ) -> None:
@@ -79,6 +88,8 @@ class Finetuning:
         device, dtype = precision
 
         def keep(state: TrainState, _: bool) -> None:
+            if not self.ranks.first:
+                return
             facts = {"task": self.spec.model_dump(mode="json"), "evaluations": evaluations}
             save(state, out, facts={**facts, "versions": versions()}, keep=len(checkpoint_folders(out)) + 1)
             _prune(out, evaluations, newest=NEWEST)
@@ -86,7 +97,8 @@ class Finetuning:
         def evaluate(state: TrainState, last: bool) -> None:
             if self.sources.dev:
                 assert isinstance(state.model, TaskModel)
-                evaluations.append({"step": state.step, **self.evaluate(state.model)})
+                found = self.evaluate(state.model) if self.ranks.first else {}
+                evaluations.append({"step": state.step, **self.ranks.told(found)})
                 log.valid(state.step, evaluations[-1])
             keep(state, last)
             if self.is_over(state, evaluations):
@@ -95,8 +107,8 @@ class Finetuning:
         jobs = (Job(self.every, evaluate), Job(self.options.save_every, keep, on_stop=True))
         update = joint(self.train, device, dtype)
         try:
-            at, seed = self.examples.at, self.options.seed
-            fit(state, update, at, until=self.steps, seed=seed, log=log.step, jobs=jobs)
+            seed = self.options.seed
+            fit(state, update, self.at, until=self.steps, seed=seed, log=log.step, jobs=jobs)
         except _Over:
             return
 

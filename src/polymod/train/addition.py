@@ -113,9 +113,25 @@ class Addition:
         found: dict[str, Any] = read_json(out / SURVEY)["languages"]
         return found
 
-    def prepared(self, survey: Mapping[str, Any], bars: Bars) -> list[NewLanguage]:
-        """The languages with their text as shards, below ``data/`` of the run."""
-        return [self._prepared(tag, survey[tag], bars) for tag in self.tags]
+    def prepare(self, bars: Bars) -> None:
+        """Make shards of the languages' text, below ``data/`` of the run."""
+        for tag in self.tags:
+            options = Options(
+                text=self.options.text,
+                out=self.folder(tag),
+                languages=(tag,),
+                tokenizer=Tokenizers(self.options.out).path(tag),
+                processes=1 if self._size(tag) < _SMALL else cores(),
+            )
+            prepare(options, bars)
+
+    def languages(self, survey: Mapping[str, Any]) -> list[NewLanguage]:
+        """The languages, whose text is prepared."""
+        return [self._language(tag, survey[tag]) for tag in self.tags]
+
+    def folder(self, tag: str) -> Path:
+        """Where a language's shards are."""
+        return self.options.out / "data" / language_name(tag)
 
     def sources_of(self, found: Mapping[str, Any]) -> tuple[str, ...]:
         """Languages that a pack starts from, given what was found out about its language."""
@@ -128,18 +144,9 @@ class Addition:
         tokenizers, languages = Tokenizers(self.options.run), self.parent.config.languages
         return [self.options.run / TOKENIZER, *(tokenizers.path(tag) for tag in languages)]
 
-    def _prepared(self, tag: str, found: Mapping[str, Any], bars: Bars) -> NewLanguage:
-        out, vocab, rows = self.options.out, self.options.vocab, self.parent.config.vocab_size
-        folder = out / "data" / language_name(tag)
-        options = Options(
-            text=self.options.text,
-            out=folder,
-            languages=(tag,),
-            tokenizer=Tokenizers(out).path(tag),
-            processes=1 if self._size(tag) < _SMALL else cores(),
-        )
-        prepare(options, bars)
-        shards = Shards.open(folder, (tag,))
+    def _language(self, tag: str, found: Mapping[str, Any]) -> NewLanguage:
+        vocab, rows = self.options.vocab, self.parent.config.vocab_size
+        shards = Shards.open(self.folder(tag), (tag,))
         vocabulary = None
         if vocab != "keep":
             v, shared = shards.vocabulary, rows if vocab == "extend" else 0

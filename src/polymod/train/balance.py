@@ -60,6 +60,7 @@ def balance(
 
         total_P = trunk.zeros()
         gradients.accumulate(coefficients_G, total_P)
+        state.reducer.sum_packs(batch)
         total_P /= sum(weights)
         before_K = torch.tensor([losses[tag].mean for tag in gradients.tags], dtype=torch.float64)
         metrics = apply(state, options, gradients.metrics)

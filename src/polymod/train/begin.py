@@ -11,6 +11,7 @@ from polymod.model.partition import TRUNK, is_stacked, owner
 from polymod.text.tokenizer import TOKENIZER
 from polymod.train.checkpoint import load_model
 from polymod.train.run import found
+from polymod.train.sharding import put_
 
 
 def begin_from(run: Path, model: MaskedLM, tokenizer: Path) -> str:
@@ -35,7 +36,7 @@ def begin_from(run: Path, model: MaskedLM, tokenizer: Path) -> str:
     theirs, ours = load_model(saved).state_dict(), model.state_dict()
     for name, tensor in ours.items():
         if name in theirs and theirs[name].shape == tensor.shape:
-            tensor.copy_(theirs[name])
+            put_(tensor, theirs[name])
         elif not _may_be_new(name, present=name in theirs):
             there = f"has {tuple(theirs[name].shape)}" if name in theirs else "does not have it"
             what = f"the trunks differ: {name} is {tuple(tensor.shape)} here, and the run {there}"

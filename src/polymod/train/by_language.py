@@ -21,7 +21,7 @@ from polymod.data.random import key, mix
 from polymod.metrics import LossSum, StepMetrics
 from polymod.model.partition import TRUNK, Place, owner, place
 from polymod.train.config import TrainOptions
-from polymod.train.joint import apply, backward, note_losses
+from polymod.train.joint import apply, backward, begun, note_losses
 from polymod.train.loop import TrainState
 
 Weigh = Callable[[Tensor, tuple[str, ...]], Tensor]  # Gram matrix (G, K, K), tags -> coefficients (G, K)
@@ -76,16 +76,19 @@ class LanguageGradients:
     ) -> None:
         self.model, self.trunk, self.dtype = state.model, trunk, dtype
         self.device = next(state.model.parameters()).device
+        self.batch, self.state, self.ranks, self._seed = batch, state, state.ranks, seed
         self.pieces = pieces_of(batch)
-        self.tags = tuple(self.pieces)
+        self.tags = tuple(batch.targets_of)
         self.hold = min(hold or len(self.tags), len(self.tags))
-        self.metrics = StepMetrics(tokens=sum(micro.num_tokens for micro in batch.micro), digest=batch.digest)
-        self._scale, self._dropout = 1.0 / max(1, batch.num_targets), (seed, "dropout", state.step)
+        self.metrics = begun(batch)
+        self._scale = 1.0 / max(1, batch.num_targets)
         self._noted: set[str] = set()
+        self._shared: set[str] = set()
         state.optimizer.zero_grad(set_to_none=True)
 
     def compute(self, tag: str) -> None:
-        """Leave a language's gradient, and no other's, in ``.grad`` of the trunk.
+        """Leave a language's gradient, and no other's, in ``.grad`` of the trunk: of several processes, the
+        part of this one.
 
         The first time its losses are noted and its pack gets its gradient.
         """
@@ -94,13 +97,16 @@ class LanguageGradients:
         again = tag in self._noted
         self._noted.add(tag)
         metrics = StepMetrics() if again else self.metrics
-        self._seed(tag)
+        self.ranks.seed(self._seed, "dropout", self.state.step, tag)
         with frozen(self.trunk.packs if again else []):
-            for piece in self.pieces[tag]:
+            for piece in self.pieces.get(tag, ()):
                 backward(self.model, piece.to(self.device), self._scale, self.dtype, metrics)
 
     def gram(self) -> Tensor:
-        """Inner products of the languages' gradients in every group, (G, K, K), float64 on the CPU."""
+        """Inner products of the languages' gradients in every group, (G, K, K), float64 on the CPU.
+
+        Over several processes the rows are sums; the products with those that are not kept are sums of parts.
+        """
         count = len(self.tags)
         groups = len(self.trunk.groups)
         self._rows_HP = self.trunk.zeros(self.hold)
@@ -119,6 +125,7 @@ class LanguageGradients:
                     if parameter.grad is not None:
                         rows = self._rows_HP[: held.stop - first, where]
                         gram_GKK[group, held, index] += (rows @ parameter.grad.flatten()).double()
+            self.ranks.sum_([gram_GKK[:, held, held.stop :]], "products")
             gram_GKK[:, held.stop :, held] = gram_GKK[:, held, held.stop :].transpose(1, 2)
         return gram_GKK.cpu()
 
@@ -142,28 +149,35 @@ class LanguageGradients:
         """
         for index, tag in enumerate(self.tags):
             self.compute(tag)
+            self.share_losses(tag)
             c_G = coefficients_G(index)
             for group, parameter, where in self.trunk.places:
                 if parameter.grad is not None:
                     total_P[where] += c_G[group] * parameter.grad.flatten()
+        self.ranks.sum_([total_P], "trunk")
         for _, parameter, where in self.trunk.places:
             parameter.grad = total_P[where].view_as(parameter)
+
+    def share_losses(self, *tags: str) -> None:
+        """Make the losses of these languages those of all processes, once."""
+        counts = {tag: count for tag, count in self.batch.targets_of.items() if tag in {*tags} - self._shared}
+        losses = {tag: self.metrics.by_language[tag] for tag in counts if tag in self.metrics.by_language}
+        self.ranks.sum_losses(losses, counts)
+        self.metrics.by_language |= losses
+        self._shared |= counts.keys()
 
     def mean_losses(self) -> Tensor:
         """Mean loss of every language with the parameters as they are now, (K,), float64 on the CPU."""
         found: dict[str, LossSum] = {}
         with torch.no_grad():
             for tag in self.tags:
-                self._seed(tag)
-                for piece in self.pieces[tag]:
+                self.ranks.seed(self._seed, "dropout", self.state.step, tag)
+                for piece in self.pieces.get(tag, ()):
                     with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
                         _, losses_M = self.model(piece.to(self.device))
                     note_losses(found, piece, losses_M)
+        self.ranks.sum_losses(found, self.batch.targets_of)
         return torch.tensor([found[tag].mean for tag in self.tags], dtype=torch.float64)
-
-    def _seed(self, tag: str) -> None:
-        """The same dropout whenever a language is computed."""
-        torch.manual_seed(int(key(*self._dropout, tag)) >> 1)
 
     def _store(self, row: int) -> None:
         for _, parameter, where in self.trunk.places:
@@ -171,6 +185,7 @@ class LanguageGradients:
                 self._rows_HP[row, where] = 0
             else:
                 self._rows_HP[row, where] = parameter.grad.flatten()
+        self.ranks.sum_([self._rows_HP[row]], "trunk")
 
 
 def combined(
@@ -181,6 +196,8 @@ def combined(
     What is not finite is not weighed: the plain sum then shows it to the check before the step.
     """
     gram_GKK = gradients.gram()
+    gradients.share_losses(*gradients.tags)
+    state.reducer.sum_packs(gradients.batch)
     finite = bool(gram_GKK.isfinite().all())
     ones_GK = torch.ones(gram_GKK.shape[:2], dtype=gram_GKK.dtype)
     gradients.combine(weigh(gram_GKK, gradients.tags) if finite else ones_GK)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -10,6 +11,16 @@ from polymod.config import Config, Tree
 from polymod.model.config import PRESETS as MODEL_PRESETS
 from polymod.model.config import Architecture
 
+Nproc = Annotated[
+    int, Field(ge=1, description="processes on this machine that train together, each on its part of a batch")
+]
+HangAfter = Annotated[
+    float,
+    Field(gt=0, description="seconds after which several processes end because one of them does not go on"),
+]
+Shard = Annotated[
+    bool, Field(description="each of several processes keeps only its share of the trunk, by FSDP2")
+]
 Preset = Literal["tiny", "small", "base", "large", "modern-tiny", "modern-small", "modern-base"]
 
 
@@ -114,6 +125,20 @@ class MixtureOptions(Config):
     max_tokens: int = Field(
         0, ge=0, description="training tokens of each language at most, the first ones; 0: all"
     )
+
+
+class ResidencyOptions(Config):
+    """Where languages are that the coming steps do not need."""
+
+    mapped: bool = Field(
+        False,
+        description="keep packs and moments of idle languages out of memory: in a mapped file, or in host "
+        "memory where training runs on CUDA; changes no result",
+    )
+    languages: int = Field(
+        32, ge=0, description="languages that stay in memory, last used first, besides those of a step"
+    )
+    folder: Path | None = Field(None, description="where that file is, on a local disk; the run folder")
 
 
 _TINY = {

@@ -8,7 +8,8 @@ language, and only its own parameters have gradients.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from tokenizers import Tokenizer
 from polymod.batch import GlobalBatch
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
-from polymod.data.random import key
+from polymod.data.parts import part
 from polymod.errors import UserError
 from polymod.metrics import LossSum, StepMetrics
 from polymod.model.config import ModelConfig, OwnVocabulary
@@ -31,6 +32,7 @@ from polymod.text.tokenizer import load_tokenizer
 from polymod.train.config import TrainOptions
 from polymod.train.joint import joint
 from polymod.train.loop import TrainState, Update
+from polymod.train.parallel import Ranks
 from polymod.train.rows import EmbeddingInit, begin_bias, begin_rows
 from polymod.train.score import score_valid
 
@@ -60,12 +62,18 @@ class Extension:
         UserError: blocks longer than the model's positions, too little text of a language.
     """
 
-    def __init__(self, config: ModelConfig, languages: Sequence[NewLanguage], train: TrainOptions) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        languages: Sequence[NewLanguage],
+        train: TrainOptions,
+        ranks: Ranks | None = None,
+    ) -> None:
         longest = config.architecture.max_length
         if train.block_tokens > longest:
             what = f"blocks of {train.block_tokens} tokens in a model of at most {longest}"
             raise UserError(what, fix="lower --train.block-tokens")
-        self.languages, self.train = tuple(languages), train
+        self.languages, self.train, self.ranks = tuple(languages), train, ranks or Ranks()
         self.plan = BatchPlan(train.block_tokens, train.batch_tokens, train.micro_tokens, 1.0, train.seed)
         self._parts = [_Part(language, self.plan, train.mask_probability) for language in languages]
 
@@ -108,8 +116,9 @@ class Extension:
         return began
 
     def at(self, step: int) -> GlobalBatch:
-        """The batch of one optimiser step."""
-        return self._parts[step // self.train.steps].loader.at(step % self.train.steps)
+        """What this process computes of the batch of one optimiser step."""
+        whole = self._parts[step // self.train.steps].loader.at(step % self.train.steps)
+        return part(whole, self.ranks.rank, self.ranks.size)
 
     def tag_at(self, step: int) -> str:
         """The language that a step trains."""
@@ -121,8 +130,10 @@ class Extension:
 
         def update(state: TrainState, batch: GlobalBatch) -> StepMetrics:
             tag, step = self.tag_at(state.step), state.step % self.train.steps
-            torch.manual_seed(int(key(self.train.seed, "dropout", tag, step)) >> 1)
-            return jointly(replace(state, step=step), batch)
+            state.ranks.seed(self.train.seed, "dropout", tag, step)
+            within = copy(state)
+            within.step = step
+            return jointly(within, batch)
 
         return update
 

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from polymod.config import CommandConfig, LastingPath, Names, Tree
 from polymod.files import read_json
-from polymod.train.config import TrainOptions
+from polymod.train.config import HangAfter, Nproc, TrainOptions
 
 AUTO = "auto"
 # Of the training of the run that is extended; where it ran, and by which seed, is a matter of its own.
@@ -26,6 +26,7 @@ class ExtendOptions(CommandConfig):
     """
 
     arguments = ("run",)
+    in_processes = True
     run: LastingPath = Field(description="run to extend; it is only read")
     language: Names = Field(min_length=1, description="languages to add, one after the other")
     text: Path = Field(description="file of the one language, or folder as prepare takes it")
@@ -48,6 +49,8 @@ class ExtendOptions(CommandConfig):
     data: Path | None = Field(
         None, description="data of the run's own languages, if they are no longer where they were"
     )
+    nproc: Nproc = 1
+    hang_after: HangAfter = 600.0
     train: TrainOptions = TrainOptions()
 
     @classmethod

@@ -13,6 +13,7 @@ from polymod.model.tasks import TaskModel
 from polymod.train.config import TrainOptions
 from polymod.train.loop import TrainState, Update
 from polymod.train.optim import learning_rate, set_learning_rate
+from polymod.train.sharding import clip_, is_spread
 
 
 def joint(options: TrainOptions, device: torch.device, dtype: torch.dtype) -> Update[GlobalBatch]:
@@ -23,13 +24,27 @@ def joint(options: TrainOptions, device: torch.device, dtype: torch.dtype) -> Up
     """
 
     def update(state: TrainState, batch: GlobalBatch) -> StepMetrics:
-        metrics = StepMetrics(tokens=sum(micro.num_tokens for micro in batch.micro), digest=batch.digest)
+        metrics = begun(batch)
         state.optimizer.zero_grad(set_to_none=True)
-        for micro in batch.micro:
-            backward(state.model, micro.to(device), 1.0 / max(1, batch.num_targets), dtype, metrics)
+        with state.reducer.summing(batch, metrics):
+            backward_all(state.model, batch, dtype, metrics)
         return apply(state, options, metrics)
 
     return update
+
+
+def begun(batch: GlobalBatch) -> StepMetrics:
+    """Metrics of a step that begins."""
+    return StepMetrics(tokens=batch.num_tokens, digest=batch.digest)
+
+
+def backward_all(
+    model: MaskedLM | TaskModel, batch: GlobalBatch, dtype: torch.dtype, metrics: StepMetrics
+) -> None:
+    """Add the gradients of all micro-batches that this process computes."""
+    device, scale = next(model.parameters()).device, 1.0 / max(1, batch.num_targets)
+    for micro in batch.micro:
+        backward(model, micro.to(device), scale, dtype, metrics)
 
 
 def backward(
@@ -50,8 +65,11 @@ def note_losses(by_language: dict[str, LossSum], batch: Batch, losses_M: torch.T
 
 def apply(state: TrainState, options: TrainOptions, metrics: StepMetrics) -> StepMetrics:
     """Clip, check, step."""
-    with_gradient = [parameter for parameter in state.model.parameters() if parameter.grad is not None]
-    norm = torch.nn.utils.clip_grad_norm_(with_gradient, options.clip)
+    with_gradient = [parameter for parameter in state.parameters if parameter.grad is not None]
+    if any(is_spread(parameter) for parameter in with_gradient):
+        norm = clip_([p.grad for p in with_gradient if p.grad is not None], options.clip, state.ranks)
+    else:
+        norm = torch.nn.utils.clip_grad_norm_(with_gradient, options.clip)
     losses = sum(torch.as_tensor(losses.total) for losses in metrics.by_language.values())
     metrics.gradient_norm = float(norm + 0.0 * losses)  # one wait for the device; NaN if either is not finite
     metrics.learning_rate = learning_rate(state.step, options)

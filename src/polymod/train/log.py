@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from rich.console import Console
+
 from polymod.errors import UserError
 from polymod.metrics import LossSum, StepMetrics
-from polymod.progress import Bars
+from polymod.model.flops import peak_flops
+from polymod.progress import Bars, bars
 from polymod.train.config import TrainOptions
 from polymod.train.loop import TrainState
+from polymod.train.parallel import Ranks
 
 METRICS = "metrics.jsonl"
 
@@ -32,6 +38,7 @@ class RunLog:
         self._tensorboard = _tensorboard(run) if options.tensorboard else None
         self._window: dict[str, LossSum] = {}
         self._tokens = self._skipped = 0
+        self._sent: Counter[str] = Counter()
         self._started = self._window_started = time.monotonic()
         bars.add(run.name, total=options.steps, done=since)
         self._bar = run.name
@@ -79,6 +86,9 @@ class RunLog:
             "chain": state.chain,
             "languages": by_language,
         }
+        if not state.ranks.alone:
+            document["sent"] = dict(state.ranks.sent - self._sent)
+            self._sent = state.ranks.sent.copy()
         self._line(document)
         worst = max(by_language, key=lambda tag: by_language[tag], default="")
         note = f"loss {total.mean:.3f}  {rate:,.0f} tokens/s" + (
@@ -99,6 +109,28 @@ class RunLog:
                 self._tensorboard.add_scalar(f"{document['kind']}_loss/{tag}", loss, document["step"])
 
 
+class NoLog:
+    """What processes other than the first one write: nothing."""
+
+    def step(self, state: TrainState, metrics: StepMetrics) -> None:
+        """A step."""
+
+    def valid(self, step: int, table: Mapping[str, Any]) -> None:
+        """A scoring."""
+
+
+@contextmanager
+def logged(
+    run: Path, console: Console, options: TrainOptions, *, since: int, ranks: Ranks
+) -> Iterator[RunLog | NoLog]:
+    """The log of a run with a bar on the console; the first process writes it."""
+    if not ranks.first:
+        yield NoLog()
+        return
+    with bars("steps", console) as group, RunLog(run, group, options, since=since) as log:
+        yield log
+
+
 def read_metrics(run: Path) -> list[dict[str, Any]]:
     """All lines of a run's metrics; a last line that was cut by a kill is left out."""
     path = run / METRICS
@@ -112,6 +144,25 @@ def training_seconds(run: Path) -> float:
     """Time that the steps of a run took, over all its starts; what was done twice counts once."""
     lines = (line for line in read_metrics(run) if line["kind"] == "train")
     return sum((line["tokens"] / line["tokens_per_second"] for line in lines), 0.0)
+
+
+def training_speed(
+    run: Path, flops_per_token: float, device_name: str, devices: int = 1
+) -> dict[str, float | None]:
+    """Rates of the steps of a run, over all its starts.
+
+    Args:
+        flops_per_token: training FLOPs per real token, by the arithmetic of ``model.flops``.
+        devices: how many of them work together.
+
+    Returns:
+        ``tokens_per_second``, ``flops_per_second`` and ``mfu``: their share of the devices' peak, if known.
+    """
+    tokens = sum(line["tokens"] for line in read_metrics(run) if line["kind"] == "train")
+    rate = tokens / max(training_seconds(run), 1e-9)
+    peak = peak_flops(device_name)
+    mfu = rate * flops_per_token / (peak * devices) if peak else None
+    return {"tokens_per_second": rate, "flops_per_second": rate * flops_per_token, "mfu": mfu}
 
 
 def _truncate(path: Path, step: int) -> None:

@@ -8,34 +8,54 @@ import gc
 import hashlib
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
 import torch
 
 from polymod.data.loader import prefetch
-from polymod.data.random import key
 from polymod.errors import Failure, Stopped
 from polymod.metrics import StepMetrics
 from polymod.model.heads import MaskedLM
 from polymod.model.tasks import TaskModel
+from polymod.train.parallel import Ranks
+from polymod.train.reducer import Reducer
+from polymod.train.residency import Residency
 
 D = TypeVar("D")
 MOST_SKIPS = 10  # steps in a row whose gradients are not finite
 _STEPS_PER_COLLECTION = 200
 
 
+@dataclass(frozen=True)
+class Written:
+    """A checkpoint that a state was written to or read from.
+
+    Attributes:
+        updates: how often the optimiser had moved the parameters of each owner (``None``: the trunk).
+    """
+
+    folder: Path
+    updates: Mapping[str | None, int]
+
+
 @dataclass
 class TrainState:
-    """All that a checkpoint holds: the rest is a function of ``(seed, step)``.
+    """All that a checkpoint holds, the rest being a function of ``(seed, step)``; and who works on it.
 
     Attributes:
         step: optimiser steps done.
         chain: hash over the batches seen so far, in order.
         extra: what the update carries from one step to the next.
+        written: the newest checkpoint, which holds what has not changed since then.
+        residency: which languages are in memory, if not all of them.
+        ranks: the processes that take part.
+        reducer: sums gradients over them.
     """
 
     model: MaskedLM | TaskModel
@@ -43,6 +63,18 @@ class TrainState:
     step: int = 0
     chain: str = ""
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
+    written: Written | None = None
+    residency: Residency | None = None
+    ranks: Ranks = field(default_factory=Ranks)
+    reducer: Reducer = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.reducer = Reducer(self.model, self.ranks)
+
+    @cached_property
+    def parameters(self) -> tuple[torch.nn.Parameter, ...]:
+        """Of the model, in its order. Kept, because to find them takes long with 2,000 languages."""
+        return tuple(self.model.parameters())
 
 
 Update = Callable[[TrainState, D], StepMetrics]
@@ -76,8 +108,9 @@ def fit(
     """
     skipped = 0
     with prefetch(data_at, state.step, until) as batches, _signals() as received, _collection():
+        state.ranks.in_step = True
         for batch in batches:
-            torch.manual_seed(int(key(seed, "dropout", state.step)) >> 1)
+            state.ranks.seed(seed, "dropout", state.step)
             metrics = update(state, batch)
             state.step += 1
             state.chain = hashlib.sha256(f"{state.chain}{metrics.digest}".encode()).hexdigest()
@@ -87,17 +120,21 @@ def fit(
                 raise Failure(
                     f"the gradients of {skipped} steps in a row are not finite", fix=_advice(metrics)
                 )
-            last = state.step == until or bool(received)
+            (stop,) = state.ranks.most(received[:1] or [0])  # a signal to one process stops all
+            last = state.step == until or bool(stop)
+            state.ranks.in_step = False
             for job in jobs:
-                if state.step % job.every == 0 or state.step == until or (received and job.on_stop):
+                if state.step % job.every == 0 or state.step == until or (stop and job.on_stop):
                     job.run(state, last)
-            if received and state.step < until:
-                name = signal.Signals(received[0]).name
+            if stop and state.step < until:
+                state.ranks.wait()  # until the first one has saved
+                name = signal.Signals(stop).name
                 raise Stopped(
                     f"stopped by {name} after step {state.step:,}, saved", fix="run the same command to go on"
                 )
             if state.step % _STEPS_PER_COLLECTION == 0:
                 gc.collect()
+            state.ranks.in_step = state.step < until
 
 
 def _advice(metrics: StepMetrics) -> str:

@@ -7,10 +7,11 @@ D model width, F feed-forward width, B bottleneck width, V vocabulary.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from polymod.model.config import ROWS_PER_CHUNK, ModelConfig
 from polymod.model.flops import parameters
-from polymod.train.config import TrainOptions, TreatmentOptions, UpdateName
+from polymod.train.config import ResidencyOptions, TrainOptions, TreatmentOptions, UpdateName
 
 FP32 = 4
 # Tensors as large as the trunk that an update holds besides its weights, gradients and moments.
@@ -32,43 +33,115 @@ def languages_of_step(languages: int, options: TrainOptions) -> int:
 
 
 def memory(
-    config: ModelConfig, options: TrainOptions, *, element: int = FP32, trunks: int = 0
+    config: ModelConfig,
+    options: TrainOptions,
+    *,
+    element: int = FP32,
+    trunks: int = 0,
+    residency: ResidencyOptions | None = None,
+    shares: int = 1,
 ) -> dict[str, int]:
     """Bytes at the peak of a training step.
 
     Args:
         element: bytes of an activation: 4 in fp32, 2 under bf16 autocast.
         trunks: what ``extra_trunks`` says of the update.
+        residency: where idle languages are; with ``mapped`` they are not counted.
+        shares: processes that the trunk is spread over; the bytes are those of each.
 
     Returns:
-        ``weights``, ``gradients`` (trunk and the languages of a batch), ``optimizer`` (moments of all
-        languages), ``activations`` (of a micro-batch), ``head`` (logits and gradients of the output matrix),
-        ``treatment`` (what the update holds besides) and ``total``.
+        ``weights``, ``gradients`` (trunk and the languages of a batch), ``optimizer`` (moments),
+        ``activations`` (of a micro-batch), ``head`` (logits and gradients of the output matrix),
+        ``treatment`` (what the update holds besides), ``gathered`` (what is whole of a spread trunk) and
+        ``total``.
     """
     counts = parameters(config)
-    trunk, per_language = counts["total"] - counts["packs"], counts["packs"] // max(1, len(config.packs))
-    in_batch = languages_of_step(len(config.packs), options)
+    trunk = counts["total"] - counts["packs"]
+    elsewhere = trunk - -(-trunk // shares)
+    there = counts["total"] - idle_parameters(config, options, residency) - elsewhere
     rows = min(ROWS_PER_CHUNK, max(1, round(options.micro_tokens * options.mask_probability)))
     embedding = config.vocab_size * config.architecture.hidden_size
     parts = {
-        "weights": FP32 * counts["total"],
-        "gradients": FP32 * (trunk + in_batch * per_language),
-        "optimizer": 2 * FP32 * counts["total"],
+        "weights": FP32 * there,
+        "gradients": gradient_bytes(config, options) - FP32 * elsewhere,
+        "optimizer": 2 * FP32 * there,
         "activations": element * options.micro_tokens * activations_per_token(config),
         "head": FP32 * (2 * rows * config.vocab_size + embedding),
         "treatment": FP32 * trunks * trunk,
+        "gathered": gathered_bytes(config, element=element) if shares > 1 else 0,
     }
     return {**parts, "total": sum(parts.values())}
 
 
-def shortage(config: ModelConfig, options: TrainOptions, *, trunks: int = 0) -> str:
+def gathered_bytes(config: ModelConfig, *, element: int = FP32) -> int:
+    """Bytes of a spread trunk that a process has whole at the peak of a step, at the end of backward.
+
+    Embeddings and head, their gradient and the copy of it that is sent; weights of two layers, gradients of
+    one and their copy. Autocast keeps a half-precision copy of each layer from its forward pass on.
+    """
+    counts, layers = parameters(config), config.architecture.num_layers
+    root = counts["embeddings"] + counts["head"]
+    kept = element * counts["body"] if element < FP32 else 0
+    return FP32 * (3 * root + 4 * counts["body"] // max(1, layers)) + kept
+
+
+def exchanged_bytes(config: ModelConfig, options: TrainOptions, processes: int) -> int:
+    """Bytes that go round once in a step with a spread trunk: for each micro-batch its layers are gathered
+    twice, the rest once, and gradients summed once; then the sums of the packs, which go round twice.
+    """
+    counts = parameters(config)
+    trunk = counts["total"] - counts["packs"]
+    passes = -(-options.batch_tokens // (processes * options.micro_tokens))
+    packs = gradient_bytes(config, options) - FP32 * trunk
+    return FP32 * passes * (2 * trunk + counts["body"]) + 2 * packs
+
+
+def idle_parameters(config: ModelConfig, options: TrainOptions, residency: ResidencyOptions | None) -> int:
+    """Parameters that are out of memory at the peak of a step: those of idle languages, if they are to be."""
+    if residency is None or not residency.mapped or config.arm != "modular":
+        return 0
+    languages = len(config.packs)
+    there = min(languages, languages_of_step(languages, options) + residency.languages)
+    return (languages - there) * parameters(config)["packs"] // max(1, languages)
+
+
+def shortage(
+    config: ModelConfig,
+    options: TrainOptions,
+    *,
+    trunks: int = 0,
+    residency: ResidencyOptions | None = None,
+    shares: int = 1,
+) -> str:
     """A warning if a step on the CPU needs more memory than this machine has; else nothing."""
-    needed = memory(config, options, trunks=trunks)["total"]
-    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed = memory(config, options, trunks=trunks, residency=residency, shares=shares)["total"]
+    there = machine_memory("cpu")
     if needed < 0.9 * there:
         return ""
     have = f"a step needs about {needed / 1e9:.1f} GB, this machine has {there / 1e9:.1f} GB"
-    return f"{have}: lower --train.micro-tokens, or the sizes of the model"
+    ways = "lower --train.micro-tokens, or the sizes of the model"
+    if idle_parameters(config, options, ResidencyOptions(mapped=True)) and not (
+        residency and residency.mapped
+    ):
+        ways = f"give --residency.mapped true, {ways}"
+    return f"{have}: {ways}"
+
+
+def machine_memory(device: str) -> int:
+    """Bytes of memory that this machine has, on its CUDA device if it has one and is not told ``cpu``."""
+    if device != "cpu" and Path("/proc/driver/nvidia/version").exists():
+        import torch  # only here: counting needs no torch
+
+        if torch.cuda.is_available():
+            return int(torch.cuda.get_device_properties(0).total_memory)
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def gradient_bytes(config: ModelConfig, options: TrainOptions) -> int:
+    """Bytes of gradients that a step has at most: the trunk's and those of the languages of a batch."""
+    counts = parameters(config)
+    trunk, per_language = counts["total"] - counts["packs"], counts["packs"] // max(1, len(config.packs))
+    return FP32 * (trunk + languages_of_step(len(config.packs), options) * per_language)
 
 
 def activations_per_token(config: ModelConfig) -> int:
@@ -81,6 +154,11 @@ def activations_per_token(config: ModelConfig) -> int:
     width = {"layer": 3 * d, "sublayers": d}[a.module_place]  # input, and norm and sum behind the layer
     module = a.modules_per_layer * (2 * a.bottleneck_size + width) if config.arm != "dense" else 0
     return a.num_layers * (attention + rotated + feed_forward + module) + 3 * d
+
+
+def mapped_bytes(config: ModelConfig) -> int:
+    """Size of the file of idle languages at most: weights and two moments of all of them."""
+    return 3 * FP32 * parameters(config)["packs"] if config.arm == "modular" else 0
 
 
 def checkpoint_bytes(config: ModelConfig) -> int:

@@ -24,9 +24,10 @@ from polymod.model.partition import TRUNK, owner, place
 from polymod.train.by_language import frozen
 from polymod.train.config import TrainOptions, TreatmentOptions
 from polymod.train.episodes import Episodes
-from polymod.train.joint import apply, backward
+from polymod.train.joint import apply, backward_all, begun
 from polymod.train.loop import TrainState, Update
 from polymod.train.optim import learning_rate
+from polymod.train.parallel import ALONE, Ranks
 
 Tensors = dict[str, Tensor]
 # Mean loss of a batch with some parameters replaced; told whether it is differentiated twice.
@@ -43,6 +44,14 @@ class MetaMetrics:
     through_norm: Tensor
 
 
+@dataclass(frozen=True)
+class Queries:
+    """Batches that a virtual step is judged by, and the processes that share them; all make the step."""
+
+    batches: Sequence[Batch]
+    ranks: Ranks = ALONE
+
+
 def masked_lm(model: nn.Module, parameters: Mapping[str, Tensor], batch: Batch, twice: bool) -> Tensor:
     """Mean masked-LM loss."""
     scale = {"scale": 1.0 / max(1, len(batch.targets_M)), "twice": twice}
@@ -54,7 +63,7 @@ def meta_gradient(
     model: nn.Module,
     loss: Loss,
     support: Batch,
-    queries: Sequence[Batch],
+    queries: Queries,
     *,
     inner_lr: float,
     order: int = 2,
@@ -81,7 +90,7 @@ def meta_gradient(
         ValueError: with order 1 and no query in a language of ``support`` there is no signal.
     """
     tags = {tag for tag in support.route.tags if tag is not None}
-    if order == 1 and not any(tags & set(query.route.tags) for query in queries):
+    if order == 1 and not any(tags & set(query.route.tags) for query in queries.batches):
         raise ValueError(
             "queries in other languages reach a module through the trunk only, which takes order=2"
         )
@@ -94,12 +103,14 @@ def meta_gradient(
         g = gradient(support_loss, theta, create_graph=order == 2)
     stepped = {name: theta[name].detach() - inner_lr * g[name].detach() for name in theta}
     stepped = leaves(stepped, stepped)
-    v, direct, losses = zeros(theta), zeros(phi_leaves), []
-    for query in queries:
-        query_loss = loss(model, {**stepped, **phi_leaves}, query, False)
-        losses.append(query_loss.detach())
+    count, ranks = len(queries.batches), queries.ranks
+    v, direct, losses = zeros(theta), zeros(phi_leaves), list(support_loss.new_zeros(count))
+    for number in range(ranks.rank, count, ranks.size):
+        query_loss = loss(model, {**stepped, **phi_leaves}, queries.batches[number], False)
+        losses[number] = query_loss.detach()
         for name, part in gradient(query_loss, {**stepped, **phi_leaves}).items():
-            (direct if name in direct else v)[name] += part / len(queries)
+            (direct if name in direct else v)[name] += part / count
+    ranks.sum_([*v.values(), *direct.values(), *losses], "meta")
     through = zeros(phi_leaves)
     if order == 2:
         product = torch.stack([(g[name] * v[name]).sum() for name in g]).sum()
@@ -135,25 +146,24 @@ def meta(
     trains = any(parameter.requires_grad and id(parameter) not in ids for parameter in model.parameters())
 
     def update(state: TrainState, batch: GlobalBatch) -> StepMetrics:
-        metrics = StepMetrics(tokens=sum(micro.num_tokens for micro in batch.micro), digest=batch.digest)
+        metrics, device = begun(batch), next(model.parameters()).device
         metrics.learning_rate = learning_rate(state.step, options)
-        device = next(model.parameters()).device
         if trains:
             state.optimizer.zero_grad(set_to_none=True)
-            with frozen(own if treatment.trunk_only else []):
-                for micro in batch.micro:
-                    backward(state.model, micro.to(device), 1.0 / max(1, batch.num_targets), dtype, metrics)
+            with frozen(own if treatment.trunk_only else []), state.reducer.summing(batch, metrics):
+                backward_all(state.model, batch, dtype, metrics)
             if apply(state, options, metrics).skipped:
                 return metrics
         for number in range(state.step * treatment.draws, (state.step + 1) * treatment.draws):
             tag = drawn(batch, int(key(options.seed, "meta", number)))
             state.optimizer.zero_grad(set_to_none=True)
             others = [other for other in episodes.tags if other != tag or not treatment.only_other_languages]
+            state.ranks.seed_alike(options.seed, "dropout", "meta", number)  # all make the same virtual step
             gradient_of, found = meta_gradient(
                 state.model,
                 masked_lm,
                 support := episodes.at(tag, "train", number).to(device),
-                [episodes.at(other, "meta", number).to(device) for other in others],
+                Queries([episodes.at(tag, "meta", number).to(device) for tag in others], state.ranks),
                 inner_lr=treatment.inner_rate or metrics.learning_rate,
                 order=treatment.order,
                 phi=[*heads, *(name for name, _ in model.named_parameters() if owner(name) == tag)],
@@ -171,7 +181,7 @@ def meta(
 
 def drawn(batch: GlobalBatch, bits: int) -> str:
     """The language of a random token of a batch."""
-    spans = [span for micro in batch.micro for span in micro.route.spans]
+    spans = [span for micro in (batch.whole or batch).micro for span in micro.route.spans]
     place_ = bits % sum(stop - start for _, start, stop in spans)
     for tag, start, stop in spans:
         if place_ < stop - start:

@@ -19,15 +19,15 @@ from torch import Tensor
 from torch.func import functional_call
 
 from polymod.batch import GlobalBatch
-from polymod.data.random import key
 from polymod.errors import UserError
 from polymod.metrics import StepMetrics
 from polymod.model.heads import MaskedLM
 from polymod.model.partition import TRUNK, owner
 from polymod.train.config import TrainOptions, TreatmentOptions
-from polymod.train.joint import apply, backward
+from polymod.train.joint import apply, backward_all, begun
 from polymod.train.loop import TrainState, Update
 from polymod.train.meta import Tensors, check_modules, gradient, leaves, norm
+from polymod.train.parallel import ALONE, Ranks
 
 RADIUS, RADIUS_BF16 = 1e-3, 1e-2
 THETA = (
@@ -68,24 +68,24 @@ def meta_fast(
     kept: dict[int, GlobalBatch] = {}  # the previous batch by its step
 
     def update(state: TrainState, batch: GlobalBatch) -> StepMetrics:
-        metrics = StepMetrics(tokens=sum(micro.num_tokens for micro in batch.micro), digest=batch.digest)
+        metrics = begun(batch)
         state.optimizer.zero_grad(set_to_none=True)
         device, before = next(model.parameters()).device, state.step - 1
-        for micro in batch.micro:
-            backward(model, micro.to(device), 1.0 / max(1, batch.num_targets), dtype, metrics)
+        with state.reducer.summing(batch, metrics):
+            backward_all(model, batch, dtype, metrics)
         v = {name: p.grad for name, p in trunk.items() if p.grad is not None}
         plain = {name: p.grad.clone() for name, p in packs.items() if p.grad is not None}
         phi = {name: packs[name].detach().clone() for name in plain}
         theta, slope, old_phi, base = (carried(state.extra, kind, device) for kind in KINDS)
         if theta:
             previous = kept.get(before) or batch_at(before)
-            at = partial(gradient_of_packs, model, previous, dtype, (options.seed, "dropout", before))
+            seed = (options.seed, "dropout", before)
+            at = partial(gradient_of_packs, model, previous, dtype, seed, ranks=state.ranks)
             direction = {name: slope[name].mul_(v[name]) if slope else v[name] for name in v}
             through = difference(at, theta, old_phi, direction, base if one_sided else None, radius)
             for name, gradient in through.items():
-                gradient = gradient if slope else treatment.inner_rate * gradient
-                direct = packs[name].grad
-                packs[name].grad = -gradient if direct is None else direct - gradient
+                direct, bent = packs[name].grad, gradient if slope else treatment.inner_rate * gradient
+                packs[name].grad = -bent if direct is None else direct - bent
         kept.clear()
         state.extra, last = {}, state.extra
         theta = {name: _into(last.get(THETA + name), p.detach()) for name, p in trunk.items()}
@@ -184,9 +184,10 @@ def gradient_of_packs(
     dropout: tuple[object, ...],
     theta: Tensors,
     phi: Tensors,
+    ranks: Ranks = ALONE,
 ) -> Tensors:
     """Gradient of the packs on a batch, with the dropout of its step; the trunk's is not computed."""
-    torch.manual_seed(int(key(*dropout)) >> 1)
+    ranks.seed(*dropout)
     by = leaves(phi, phi)
     total = {name: torch.zeros_like(tensor) for name, tensor in phi.items()}
     for micro in batch.micro:
@@ -196,6 +197,7 @@ def gradient_of_packs(
             loss = functional_call(model, {**theta, **by}, (on_device,), scale)[0]
         for name, part in gradient(loss, by).items():
             total[name] += part
+    ranks.sum_(list(total.values()), "packs")
     return total
 
 

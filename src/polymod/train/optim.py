@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import torch
 from torch import nn
 
 from polymod.model.partition import decays
 from polymod.train.config import TrainOptions
+from polymod.train.sharding import is_spread
 
 
 def build_optimizer(model: nn.Module, options: TrainOptions) -> torch.optim.AdamW:
-    """Fused AdamW over the trainable parameters in two groups: with and without weight decay.
+    """Fused AdamW over the trainable parameters in groups: with and without weight decay, whole and spread.
 
     Moments of a parameter come to be at its first gradient and move only with its gradients, so that a
     language that is not in the batch costs nothing and does not change.
     """
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    with_decay = [parameter for name, parameter in named if decays(name)]
-    without = [parameter for name, parameter in named if not decays(name)]
-    assert len(with_decay) + len(without) == len(named)
-    groups = [
-        {"params": with_decay, "weight_decay": options.weight_decay},
-        {"params": without, "weight_decay": 0.0},
+    kinds = itertools.product((True, False), (False, True))
+    groups: list[dict[str, Any]] = [
+        {
+            "params": [p for name, p in named if (decays(name), is_spread(p)) == (decay, spread)],
+            "weight_decay": options.weight_decay if decay else 0.0,
+        }
+        for decay, spread in kinds
     ]
+    assert sum(len(group["params"]) for group in groups) == len(named)
     return torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=options.learning_rate,

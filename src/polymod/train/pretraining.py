@@ -10,23 +10,34 @@ import numpy as np
 import torch
 from rich.console import Console
 
+from polymod.batch import GlobalBatch
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
+from polymod.data.parts import part
 from polymod.errors import UserError
 from polymod.files import sha256
 from polymod.model.config import ModelConfig
+from polymod.model.flops import flops_per_token
 from polymod.model.heads import MaskedLM, initialise
 from polymod.text.shards import Shards
 from polymod.train.checkpoint import save
-from polymod.train.config import MixtureOptions, TrainOptions
-from polymod.train.log import RunLog
+from polymod.train.config import MixtureOptions, ResidencyOptions, TrainOptions, UpdateName
+from polymod.train.log import NoLog, RunLog
 from polymod.train.loop import Job, TrainState
+from polymod.train.optim import build_optimizer
+from polymod.train.parallel import Ranks
+from polymod.train.pinned import trunk_to
+from polymod.train.residency import Residency, begin_at_home, home_for
 from polymod.train.run import versions
 from polymod.train.score import score_valid, table
+from polymod.train.sharding import shard
 
 
 class Pretraining:
-    """A model configuration, shards and options, put together.
+    """A model configuration, shards and options, put together; for one of several processes if so asked.
+
+    Args:
+        spread: each process keeps its share of the trunk.
 
     Raises:
         UserError: blocks longer than the model's positions, too little text for a block.
@@ -38,12 +49,16 @@ class Pretraining:
         model: ModelConfig,
         train: TrainOptions,
         mixture: MixtureOptions,
+        ranks: Ranks | None = None,
+        *,
+        spread: bool = False,
     ) -> None:
         longest = model.architecture.max_length
         if train.block_tokens > longest:
             what = f"blocks of {train.block_tokens} tokens in a model of at most {longest}"
             raise UserError(what, fix="lower --train.block-tokens or raise --model.max-length")
-        self.shards, self.config, self.train = shards, model, train
+        self.shards, self.config, self.train, self.ranks = shards, model, train, ranks or Ranks()
+        self.spread = spread
         v = shards.vocabulary
         self.masking = Masking(v.mask_id, v.special, v.size, train.mask_probability)
         self.plan = batch_plan(train, mixture)
@@ -58,26 +73,63 @@ class Pretraining:
             "languages": list(self.shards.tags),
         }
 
-    def new_model(self) -> MaskedLM:
-        """The model at step 0."""
-        model = MaskedLM(self.config)
-        initialise(model, self.train.seed, self._unigrams() if self.train.unigram_bias else None)
-        return model
+    @property
+    def flops_per_token(self) -> float:
+        """Training FLOPs per token, forward and backward."""
+        train = self.train
+        return flops_per_token(self.config, train.block_tokens, train.mask_probability)["total"]
 
-    def score(self, model: MaskedLM) -> dict[str, Any]:
-        """Loss per language on the first ``train.score_tokens`` tokens of the valid split."""
-        limit, tags = self.train.score_tokens, self.shards.tags
-        losses = score_valid(model, self.shards, tags, self.masking, self.plan, limit=limit)
+    def new_state(self, options: ResidencyOptions, update: UpdateName, run: Path) -> TrainState:
+        """The model at step 0 and its optimiser.
+
+        Raises:
+            UserError: idle languages are to be out of memory, and cannot be.
+        """
+        device, ranks = self.ranks.device, self.ranks
+        unigrams_V = self._unigrams() if self.train.unigram_bias else None
+        if not options.mapped:
+            model = MaskedLM(self.config)
+            initialise(model, self.train.seed, unigrams_V)
+            shard(model, ranks) if self.spread else model.to(device)
+            return TrainState(model, build_optimizer(model, self.train), ranks=ranks)
+        home = home_for(self.config, options, update, run, device)
+        model = begin_at_home(self.config, home, self.train.seed, unigrams_V)
+        trunk_to(model, device)
+        optimizer = build_optimizer(model, self.train)
+        residency = Residency(home, optimizer, options.languages)
+        return TrainState(model, optimizer, ranks=ranks, residency=residency)
+
+    def at(self, step: int) -> GlobalBatch:
+        """What this process computes of the batch of a step. For a GPU it is in page-locked memory: no copy
+        waits.
+        """
+        mine = part(self.loader.at(step), self.ranks.rank, self.ranks.size, evenly=self.spread)
+        return mine.pinned() if self.ranks.device.type == "cuda" else mine
+
+    def score(self, state: TrainState) -> dict[str, Any]:
+        """Loss per language on the first ``train.score_tokens`` tokens of the valid split; several processes
+        share the languages, unless a pass takes all of them because the trunk is spread.
+        """
+        limit, tags, ranks = self.train.score_tokens, self.shards.tags, self.ranks
+        mine = tags if self.spread else tags[ranks.rank :: ranks.size]
+        coming = state.residency.each(mine) if state.residency else mine
+        losses = score_valid(masked_lm(state), self.shards, coming, self.masking, self.plan, limit=limit)
+        if not self.spread:
+            ranks.gather_losses(losses, tags)
         return table(losses, {tag: self.shards.info(tag)["unigram_entropy"] for tag in tags})
 
-    def jobs(self, run: Path, log: RunLog, *, facts: Mapping[str, Any], console: Console) -> tuple[Job, ...]:
-        """Score the valid split, save a checkpoint."""
+    def jobs(
+        self, run: Path, log: RunLog | NoLog, *, facts: Mapping[str, Any], console: Console
+    ) -> tuple[Job, ...]:
+        """Score the valid split; save a checkpoint, which the first process does, or all if --shard."""
 
         def score_now(state: TrainState, _: bool) -> None:
-            assert isinstance(state.model, MaskedLM)
-            log.valid(state.step, self.score(state.model))
+            log.valid(state.step, self.score(state))
 
-        return Job(self.train.score_every, score_now), saving(run, self.train, facts=facts, console=console)
+        scoring = Job(self.train.score_every, score_now)
+        if not (self.ranks.first or self.spread):
+            return (scoring,)
+        return scoring, saving(run, self.train, facts=facts, console=console)
 
     def _unigrams(self) -> torch.Tensor:
         """Token counts of the mixture that training draws from."""
@@ -88,6 +140,12 @@ class Pretraining:
             total += counts * (float(quota[tag]) / max(1, counts.sum()))
         scale = 1e6 / max(total.sum(), 1e-9)  # add-one smoothing of a million tokens
         return torch.from_numpy(total * scale)
+
+
+def masked_lm(state: TrainState) -> MaskedLM:
+    """The model of a pre-training run."""
+    assert isinstance(state.model, MaskedLM)
+    return state.model
 
 
 def batch_plan(train: TrainOptions, mixture: MixtureOptions) -> BatchPlan:

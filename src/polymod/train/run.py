@@ -16,23 +16,36 @@ from polymod.config import Config, completed, difference
 from polymod.errors import UserError
 from polymod.files import atomic, locked, read_json, remove_temporary, write_json
 from polymod.train.checkpoint import Saved, newest
+from polymod.train.parallel import Ranks
 
 RECORD = "run.json"
 TOKENIZER = "tokenizer.json"
 
 
 @contextmanager
-def opened(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequence[str]) -> Iterator[None]:
+def opened(
+    run: Path,
+    config: Config,
+    *,
+    identity: Mapping[str, Any],
+    free: Sequence[str],
+    ranks: Ranks | None = None,
+) -> Iterator[None]:
     """Hold a run folder; the first time, write down what it is for, afterwards insist on the same.
 
     Args:
         identity: facts beside the config that make it this run, such as the data's fingerprint.
         free: dotted config keys that may change between one start and the next.
+        ranks: processes of the run, of which the first one holds the folder for all.
 
     Raises:
         Busy: another process works there.
         UserError: the folder belongs to another config or data (the message shows the difference).
     """
+    if ranks is not None and not ranks.first:
+        ranks.wait()
+        yield
+        return
     wanted = {"config": config.model_dump(mode="json"), "identity": dict(identity)}
     if run.exists() and not (run / RECORD).exists() and any(p.name != ".lock" for p in run.iterdir()):
         raise UserError("the folder exists and is no run", where=str(run), fix="give another --out")
@@ -43,6 +56,8 @@ def opened(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequ
             insist(run, config, identity=identity, free=free)
         else:
             write_json(run / RECORD, {"schema": 1, **wanted, "versions": versions()})
+        if ranks is not None:
+            ranks.wait()
         yield
 
 
@@ -112,3 +127,8 @@ def device_and_dtype(device: str, precision: str) -> tuple[torch.device, torch.d
         raise UserError(f"no CUDA device here for {device!r}", fix="choose the device cpu")
     half = precision == "bf16" or (precision == "auto" and chosen.type == "cuda")
     return chosen, torch.bfloat16 if half else torch.float32
+
+
+def device_name(device: torch.device) -> str:
+    """What a GPU is called by its driver; nothing for a CPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else ""

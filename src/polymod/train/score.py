@@ -14,6 +14,7 @@ from polymod.data.masking import Masking
 from polymod.metrics import LossSum, perplexity
 from polymod.model.heads import MaskedLM
 from polymod.train.joint import note_losses
+from polymod.train.sharding import without_gradients
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def evaluating(model: torch.nn.Module) -> Iterator[None]:
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        with without_gradients(model):
             yield
     finally:
         model.train(training)

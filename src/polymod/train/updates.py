@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from polymod.batch import GlobalBatch
+from polymod.errors import UserError
+from polymod.model.compiled import compile_pieces
 from polymod.model.heads import MaskedLM
 from polymod.train.aggregate import aggregated
 from polymod.train.balance import balance
@@ -70,6 +72,18 @@ def build(name: UpdateName, plan: Plan) -> Update[GlobalBatch]:
     return aggregated(aggregator, *plan.base) if kind == "jd" else UPDATES[name](plan)
 
 
+def compile_for(name: UpdateName, model: MaskedLM) -> None:
+    """Compile the pieces of a model that the update of that name trains.
+
+    Raises:
+        UserError: the update takes derivatives of derivatives, which compiled pieces do not have.
+    """
+    if name == "meta":
+        what = "the exact meta gradient needs second derivatives, which compiled pieces do not have"
+        raise UserError(what, where="--compile", fix="leave it out, or give --update meta-fast")
+    compile_pieces(model)
+
+
 def plan_of(job: Pretraining, model: MaskedLM, treatment: TreatmentOptions, dtype: torch.dtype) -> Plan:
     """The plan of a pre-training run."""
 
@@ -77,4 +91,4 @@ def plan_of(job: Pretraining, model: MaskedLM, treatment: TreatmentOptions, dtyp
         shards, bos_id = job.shards, job.shards.vocabulary.bos_id
         return Episodes(shards, shards.tags, job.masking, job.plan, bos_id=bos_id, num_tokens=num_tokens)
 
-    return Plan(model, job.train, treatment, dtype, job.loader.at, episodes)
+    return Plan(model, job.train, treatment, dtype, job.at, episodes)

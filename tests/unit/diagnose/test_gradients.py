@@ -14,7 +14,7 @@ from _models import MODERN, SUBLAYERS, VOCAB, gradients, tiny_batch, tiny_model
 from _tokens import MemoryTokens
 from polymod.batch import GlobalBatch
 from polymod.data.masking import Masking
-from polymod.diagnose.gradients import Collection, along, gradient, trunk_of
+from polymod.diagnose.gradients import Collection, gradient, trunk_of
 from polymod.diagnose.groups import cells, sizes, vectors
 from polymod.diagnose.halves import halves
 from polymod.diagnose.samples import SamplePlan, samples
@@ -166,13 +166,3 @@ def test_halves_have_every_sequence_once():
     assert sum(batch.num_tokens for batch in pieces) == sum(batch.num_tokens for batch in micro)
     targets = torch.cat([batch.targets_M for batch in pieces]).sort().values
     assert torch.equal(targets, torch.cat([batch.targets_M for batch in micro]).sort().values)
-
-
-def test_correlation_with_relatedness():
-    rows = [[1.0, 0.9, 0.1], [0.9, 1.0, 0.2], [0.1, 0.2, 1.0]]
-    measured = {
-        "languages": ["c", "a", "b"],
-        "trunk": {"cosine": [[1, 0.05, 0.1], [0.05, 1, 0.5], [0.1, 0.5, 1]]},
-    }
-    assert along({"tags": ["a", "b", "c"], "rows": rows}, measured, "cosine") == pytest.approx(1)
-    assert along({"tags": ["a", "b"], "rows": rows}, measured, "cosine") is None

@@ -1,10 +1,13 @@
 """Counts without a model equal counts of a model, and the figures of X-MOD."""
 
+import json
+
 import pytest
 
 from _models import LARGE, MODERN, SUBLAYERS, XMOD, tiny_model
 from polymod.model.config import PRESETS, Architecture, ModelConfig
 from polymod.model.flops import flops_per_token, parameters
+from polymod.train.log import training_speed
 
 
 @pytest.mark.parametrize("arm", ["modular", "shared", "dense"])
@@ -38,3 +41,17 @@ def test_flops_of_xmod_base():
     assert flops["head"] == pytest.approx(173e6, rel=5e-3)
     assert flops["total"] == pytest.approx(782e6, rel=2e-3)
     assert flops_per_token(base(1), 512, 0.15) == flops  # whatever is installed
+
+
+def test_the_share_of_the_peak_is_flops_over_time_and_peak(tmp_path):
+    lines = [
+        {"kind": "train", "step": 10, "tokens": 3_000, "tokens_per_second": 1_000.0},
+        {"kind": "valid", "step": 10},
+        {"kind": "train", "step": 20, "tokens": 3_000, "tokens_per_second": 3_000.0},
+    ]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    speed = training_speed(tmp_path, 1e9, "NVIDIA H200")
+    assert speed["tokens_per_second"] == 1_500.0
+    assert speed["flops_per_second"] == 1.5e12
+    assert speed["mfu"] == 1.5e12 / 989e12
+    assert training_speed(tmp_path, 1e9, "")["mfu"] is None

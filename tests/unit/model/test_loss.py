@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from polymod.model import loss as loss_module
-from polymod.model.loss import masked_lm_loss, masked_lm_loss_naive
+from polymod.model.loss import masked_lm_loss, masked_lm_loss_naive, softmax_gradient
 
 
 def inputs(rows: int, dtype=torch.float64, seed: int = 0):
@@ -31,6 +31,15 @@ def test_value_and_gradients(rows_per_chunk, factor):
     )
     for a, b in zip(ours, naive, strict=True):
         torch.testing.assert_close(a.double(), b.double(), atol=1e-6, rtol=1e-6)  # naive works in fp32
+
+
+@pytest.mark.parametrize("rows_per_chunk", [2, 7, 4096])
+def test_the_form_for_compilers_gives_the_same(rows_per_chunk):
+    arguments, options = inputs(7), {"scale": 0.3, "rows_per_chunk": rows_per_chunk}
+    ours = run(masked_lm_loss, *arguments, **options)
+    fused = run(masked_lm_loss, *arguments, **options, fused=softmax_gradient)
+    for a, b in zip(fused, ours, strict=True):
+        torch.testing.assert_close(a, b, atol=1e-12, rtol=1e-12)
 
 
 def test_gradients_against_finite_differences():
@@ -74,9 +83,11 @@ def test_bf16_autocast_is_no_worse_than_the_naive_bf16_loss():
     truth = run(masked_lm_loss_naive, h.double(), weight.double(), bias.double(), targets)
     with torch.autocast("cpu", torch.bfloat16):
         ours, naive = (run(f, h, weight, bias, targets) for f in (masked_lm_loss, masked_lm_loss_naive))
-    for a, b, t in zip(ours, naive, truth, strict=True):
-        error, naive_error = ((x.double() - t).norm() / t.norm() for x in (a, b))
+        fused = run(masked_lm_loss, h, weight, bias, targets, fused=softmax_gradient)
+    for a, c, b, t in zip(ours, fused, naive, truth, strict=True):
+        error, fused_error, naive_error = ((x.double() - t).norm() / t.norm() for x in (a, c, b))
         assert error <= naive_error + 2e-3
+        assert fused_error <= naive_error + 2e-3
 
 
 def test_it_refuses_second_derivatives():

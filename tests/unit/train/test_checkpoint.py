@@ -79,7 +79,7 @@ def test_only_the_newest_are_kept(tmp_path):
 def test_a_damaged_checkpoint_is_passed_over_and_named(tmp_path):
     state = trained()
     save(state, tmp_path, facts={}, keep=3)
-    state.step = 7
+    state.step, state.written = 7, None  # nothing is linked
     damaged = save(state, tmp_path, facts={}, keep=3) / "languages" / "lang-en.safetensors"
     content = bytearray(damaged.read_bytes())
     content[len(content) // 2] ^= 4

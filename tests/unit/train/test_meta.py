@@ -17,7 +17,7 @@ from polymod.model.partition import TRUNK, freeze, owner
 from polymod.train.config import TrainOptions, TreatmentOptions
 from polymod.train.episodes import Episodes
 from polymod.train.loop import TrainState
-from polymod.train.meta import drawn, masked_lm, meta, meta_gradient
+from polymod.train.meta import Queries, drawn, masked_lm, meta, meta_gradient
 from polymod.train.optim import build_optimizer
 
 OPTIONS = TrainOptions(steps=20, learning_rate=1e-2)
@@ -76,7 +76,7 @@ def flat(gradient: dict) -> torch.Tensor:
 @pytest.mark.parametrize("order", [XMOD, LARGE, MODERN], ids=["xmod", "large", "modern"])
 def test_it_equals_finite_differences_in_every_meta_parameter(order):
     model, inner_lr = smallest(**order, num_layers=1), 0.5
-    found, _ = meta_gradient(model, masked_lm, support(), queries(), inner_lr=inner_lr)
+    found, _ = meta_gradient(model, masked_lm, support(), Queries(queries()), inner_lr=inner_lr)
     expected = finite_differences(model, list(found), inner_lr, queries())
     assert len(expected) == sum(p.numel() for n, p in model.named_parameters() if owner(n) == "en")
     error = (flat(found) - expected).norm() / expected.norm()
@@ -85,7 +85,9 @@ def test_it_equals_finite_differences_in_every_meta_parameter(order):
 
 def test_with_other_languages_only_what_is_left_goes_through_the_trunk():
     model = smallest(num_layers=1)
-    found, metrics = meta_gradient(model, masked_lm, support(), queries("to", "sr-Latn"), inner_lr=0.5)
+    found, metrics = meta_gradient(
+        model, masked_lm, support(), Queries(queries("to", "sr-Latn")), inner_lr=0.5
+    )
     expected = finite_differences(model, list(found), 0.5, queries("to", "sr-Latn"))
     assert float((flat(found) - expected).norm() / expected.norm()) <= 1e-6
     assert float(metrics.direct_norm) == 0 < float(metrics.through_norm)
@@ -94,7 +96,7 @@ def test_with_other_languages_only_what_is_left_goes_through_the_trunk():
 def test_the_head_can_be_meta_learned_too():
     model = smallest(num_layers=1)
     phi = [name for name, _ in model.named_parameters() if owner(name) == "en" or name == "head.dense.bias"]
-    found, _ = meta_gradient(model, masked_lm, support(), queries(), inner_lr=0.5, phi=phi)
+    found, _ = meta_gradient(model, masked_lm, support(), Queries(queries()), inner_lr=0.5, phi=phi)
     expected = finite_differences(model, phi, 0.5, queries())
     assert float((flat(found) - expected).norm() / expected.norm()) <= 1e-6
 
@@ -102,29 +104,29 @@ def test_the_head_can_be_meta_learned_too():
 @pytest.mark.parametrize("inner_lr", [1e-3, 1.0])
 def test_the_through_term_grows_with_the_inner_step(inner_lr):
     model = smallest()
-    _, metrics = meta_gradient(model, masked_lm, support(), queries(), inner_lr=inner_lr)
+    _, metrics = meta_gradient(model, masked_lm, support(), Queries(queries()), inner_lr=inner_lr)
     assert 1e-4 < float(metrics.through_norm) / inner_lr < 1e2
 
 
 def test_order_1_is_the_direct_term_at_the_stepped_trunk():
     model = smallest()
-    first, metrics = meta_gradient(model, masked_lm, support(), queries(), inner_lr=0.5, order=1)
-    second, _ = meta_gradient(model, masked_lm, support(), queries(), inner_lr=0.5)
+    first, metrics = meta_gradient(model, masked_lm, support(), Queries(queries()), inner_lr=0.5, order=1)
+    second, _ = meta_gradient(model, masked_lm, support(), Queries(queries()), inner_lr=0.5)
     assert float(metrics.through_norm) == 0
     assert not torch.allclose(flat(first), flat(second), rtol=1e-3)
-    still, _ = meta_gradient(model, masked_lm, support(), queries(), inner_lr=0.0)
+    still, _ = meta_gradient(model, masked_lm, support(), Queries(queries()), inner_lr=0.0)
     assert not torch.allclose(flat(first), flat(still), rtol=1e-3)
 
 
 def test_order_1_with_other_languages_only_has_no_signal():
     with pytest.raises(ValueError, match="order=2"):
-        meta_gradient(smallest(), masked_lm, support(), queries("to"), inner_lr=0.5, order=1)
+        meta_gradient(smallest(), masked_lm, support(), Queries(queries("to")), inner_lr=0.5, order=1)
 
 
 def test_nothing_of_the_model_changes():
     model = smallest()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    meta_gradient(model, masked_lm, support(), queries(), inner_lr=0.5)
+    meta_gradient(model, masked_lm, support(), Queries(queries()), inner_lr=0.5)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert all(parameter.grad is None for parameter in model.parameters())
 
@@ -153,11 +155,11 @@ def test_tied_embeddings_follow_the_virtual_step():
             return torch.nn.functional.cross_entropy(logits + head["bias"], batch.targets_M)
         return masked_lm(model, parameters, batch, twice)
 
-    expected, _ = meta_gradient(model, masked_lm, support(), queries(), inner_lr=0.5)
-    written_out, _ = meta_gradient(model, untied, support(), queries(), inner_lr=0.5)
+    expected, _ = meta_gradient(model, masked_lm, support(), Queries(queries()), inner_lr=0.5)
+    written_out, _ = meta_gradient(model, untied, support(), Queries(queries()), inner_lr=0.5)
     torch.testing.assert_close(flat(written_out), flat(expected))
     losses.append("untied")
-    wrong, _ = meta_gradient(model, untied, support(), queries(), inner_lr=0.5)
+    wrong, _ = meta_gradient(model, untied, support(), Queries(queries()), inner_lr=0.5)
     assert not torch.allclose(flat(wrong), flat(expected), rtol=1e-3)
 
 

@@ -13,7 +13,7 @@ from polymod.model.partition import TRUNK, owner
 from polymod.train.config import TrainOptions, TreatmentOptions
 from polymod.train.joint import joint
 from polymod.train.loop import TrainState
-from polymod.train.meta import gradient, leaves, masked_lm, meta_gradient
+from polymod.train.meta import Queries, gradient, leaves, masked_lm, meta_gradient
 from polymod.train.meta_fast import (
     RADIUS,
     RADIUS_BF16,
@@ -80,7 +80,7 @@ def test_it_agrees_with_the_exact_gradient_in_float64(order, languages):
     model = tiny_model(dtype=torch.float64, **order)
     support = tiny_batch(("en", "en"), (6, 5))
     given = [tiny_batch((tag, tag), (5, 4), seed=seed) for seed, tag in enumerate(languages)]
-    exact, _ = meta_gradient(model, masked_lm, support, given, inner_lr=0.5)
+    exact, _ = meta_gradient(model, masked_lm, support, Queries(given), inner_lr=0.5)
     assert cosine(at_one_point(model, given, 0.5, RADIUS), exact) >= 0.999
     assert cosine(at_one_point(model, given, 0.5, RADIUS, two_sided=True), exact) >= 0.99999
     errors = [distance(at_one_point(model, given, 0.5, radius), exact) for radius in (1e-3, 1e-4)]
@@ -92,7 +92,9 @@ def test_it_agrees_with_the_exact_gradient_in_float64(order, languages):
 def test_it_agrees_in_float32_and_under_bf16_autocast():
     support = tiny_batch(("en", "en"), (6, 5))
     given = [tiny_batch((tag, tag), (5, 4), seed=seed) for seed, tag in enumerate(("to", "sr-Latn"))]
-    exact, _ = meta_gradient(tiny_model(dtype=torch.float64), masked_lm, support, given, inner_lr=0.5)
+    exact, _ = meta_gradient(
+        tiny_model(dtype=torch.float64), masked_lm, support, Queries(given), inner_lr=0.5
+    )
     single = at_one_point(tiny_model(), given, 0.5, RADIUS)
     assert cosine(single, exact) >= 0.999
     half = at_one_point(tiny_model(), given, 0.5, RADIUS_BF16, two_sided=True, dtype=torch.bfloat16)
