@@ -24,6 +24,7 @@ from polymod.data.masking import Masking
 from polymod.data.parts import part
 from polymod.diagnose.monitor import monitored
 from polymod.metrics import StepMetrics
+from polymod.model.compiled import compile_pieces
 from polymod.model.partition import TRUNK, owner
 from polymod.train.checkpoint import newest, restore, save
 from polymod.train.config import TrainOptions, TreatmentOptions
@@ -71,7 +72,7 @@ def started(size: int, do: Callable[..., Any], *args: Any) -> list[Any]:
         return found
     finally:
         for process in processes:
-            process.join(10 if len(found) == size else 0)
+            process.join(5)
             process.kill()
             process.join()
 
@@ -118,6 +119,7 @@ def train(
     batch_tokens: int = 128,
     poison: Any = None,
     spread: bool = False,
+    compiled: bool = False,
     **treatment: Any,
 ) -> dict[str, Any]:
     """A toy training of four languages, from the newest checkpoint of a run if there is one: what came of it.
@@ -127,6 +129,8 @@ def train(
     model = tiny_model(arm, languages=TAGS)
     if spread:
         shard(model, ranks)
+    if compiled:
+        compile_pieces(model, backend="aot_eager")
     tokens = MemoryTokens(dict.fromkeys(TAGS, 3000), VOCAB)
     masking = Masking(VOCAB - 1, (0, 1, 2, 3), VOCAB, 0.3)
     batch_plan = replace(PLAN, batch_tokens=batch_tokens)

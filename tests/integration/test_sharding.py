@@ -40,7 +40,14 @@ def found(folder) -> dict[str, list[dict[str, Any]]]:
     whole = {name: {**case, "run": str(folder / f"whole-{name}")} for name, case in cases.items()}
     spread = {name: {**case, "spread": True} for name, case in cases.items()}
     loaded = {name: {**case, "steps": 0, "spread": True} for name, case in whole.items()}
-    more = {"begun": half, "gone on": half, "loaded": loaded["modular"], "loaded shared": loaded["shared"]}
+    compiled = {**spread["modular"], "steps": 3, "compiled": True}
+    more = {
+        "compiled": compiled,
+        "begun": half,
+        "gone on": half,
+        "loaded": loaded["modular"],
+        "loaded shared": loaded["shared"],
+    }
     return {"whole": together(1, trains, whole), "spread": together(2, both, {**spread, **more})}
 
 
@@ -84,6 +91,11 @@ def test_going_on_is_bitwise(found):
     assert first["gone on"]["chain"] == first["modular"]["chain"]
 
 
+def test_pieces_may_be_compiled(found):
+    for each in found["spread"]:
+        assert each["compiled"]["losses"] == pytest.approx(each["modular"]["losses"][:3], rel=1e-6)
+
+
 def test_each_loads_what_the_other_saved(found, folder):
     for case, name in (("modular", "loaded"), ("shared", "loaded shared")):
         assert found["spread"][0][name]["weights"] == found["whole"][0][case]["weights"]
@@ -105,10 +117,9 @@ def test_the_command_spreads_the_trunk_and_one_process_takes_the_run(data, tmp_p
     for a, b in zip(ours, theirs, strict=True):
         key = "loss" if a["kind"] == "train" else "mean_loss"
         assert a[key] == pytest.approx(b[key], rel=1e-5)
-    names = [
-        read_tensors(checkpoint_folders(run)[-1] / place).keys() for run in (spread, whole) for place in "."
-    ]
-    assert names[0] == names[1]
+    for place in (".", "optimizer"):
+        a, b = (read_tensors(checkpoint_folders(run)[-1] / place) for run in (spread, whole))
+        assert {name: tensor.shape for name, tensor in a.items()} == {n: t.shape for n, t in b.items()}
     assert execute("pretrain", [*words, "--out", str(spread)]) == 0
     assert "this run is finished" in capsys.readouterr().err
 

@@ -13,8 +13,8 @@ from polymod.bench.timing import ratio
 from polymod.errors import Failure
 
 WORLD = ("--families", "2", "--sentences", "2000", "--train-examples", "50", "--test-examples", "20")
-SIZES = ("--model.preset", "tiny", "--train.batch-tokens", "16384", "--train.micro-tokens", "2048")
-STEPS = ("--train.steps", "12", "--train.log-every", "2", "--train.score-tokens", "128")
+SIZES = ("--model.preset", "tiny", "--train.batch-tokens", "8192", "--train.micro-tokens", "2048")
+STEPS = ("--train.steps", "6", "--train.log-every", "2", "--train.score-tokens", "128")
 
 
 def beside_one(count: int, rounds: int) -> dict[str, Any]:
@@ -22,13 +22,11 @@ def beside_one(count: int, rounds: int) -> dict[str, Any]:
     rates: dict[int, list[float]] = {1: [], count: []}
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        polymod(
-            "world", "--out", folder / "world", "--languages", "8", "--families", "2", "--documents", "300"
-        )
+        polymod("world", "--out", folder / "world", "--languages", "8", *WORLD)
         polymod(
             "prepare", "--text", folder / "world" / "text", "--out", folder / "data", "--vocab-size", "2000"
         )
-        for turn in range(min(rounds, 5)):
+        for turn in range(min(rounds, 3)):
             for nproc, values in rates.items():
                 out = folder / f"run-{turn}-{nproc}"
                 words = ("--data", folder / "data", "--out", out, *SIZES, *STEPS, "--nproc", str(nproc))

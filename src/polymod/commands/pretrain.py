@@ -163,8 +163,6 @@ def _check_sharding(config: Config, ranks: Ranks) -> None:
         against["--monitor.gradients"] = "it compares gradients of the whole trunk"
     if config.residency.mapped:
         against["--residency.mapped"] = "the two have not been tried together"
-    if config.compile:
-        against["--compile"] = "the two have not been tried together"
     check_sharding(ranks, against)
 
 

@@ -58,3 +58,19 @@ def test_a_cut_keeps_languages_and_targets_together():
 def test_one_process_has_the_batch_itself():
     whole = step()
     assert part(whole, 0, 1) is whole
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 9])
+def test_even_parts_are_as_many_micro_batches_and_the_rest_is_nothing(size):
+    plain = [part(step(), rank, size) for rank in range(size)]
+    even = [part(step(), rank, size, evenly=True) for rank in range(size)]
+    most = max(len(each.micro) for each in plain)
+    assert {len(each.micro) for each in even} == {most}
+    for before, after in zip(plain, even, strict=True):
+        kept, added = after.micro[: len(before.micro)], after.micro[len(before.micro) :]
+        assert [micro.lengths for micro in kept] == [micro.lengths for micro in before.micro]
+        assert all(
+            (micro.num_tokens, len(micro.targets_M), micro.route.tags) == (1, 0, ("en",)) for micro in added
+        )
+        assert after.targets_of == before.targets_of
+        assert after.num_tokens == 36
