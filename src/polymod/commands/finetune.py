@@ -128,4 +128,5 @@ def show(document: dict[str, Any]) -> None:
         print(f"dev {document['metric']} {shown}")
     counts, protocol = document["parameters"], document["protocol"]
     thawed = f", {', '.join(protocol['unfreeze'])} not" if protocol["unfreeze"] else ""
-    print(f"{counts['trained']:,} parameters trained, {counts['frozen']:,} frozen{thawed}")
+    lowest = f", the lowest {protocol['freeze_layers']} layers too" if protocol["freeze_layers"] else ""
+    print(f"{counts['trained']:,} parameters trained, {counts['frozen']:,} frozen{lowest}{thawed}")

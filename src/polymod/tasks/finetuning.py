@@ -55,7 +55,7 @@ class Finetuning:
         self.train = options.train(self.steps, config.architecture.hidden_size)
         self.every = -(-self.examples.steps_per_epoch // options.evaluations)
         self.parameters: dict[str, int] = {}
-        same = ("unfreeze", "epochs", "batch_size", "select", "seed")
+        same = ("unfreeze", "freeze_layers", "epochs", "batch_size", "select", "seed")
         self.protocol = {name: getattr(options, name) for name in same}
         self.protocol["learning_rate"] = self.train.learning_rate
 
@@ -64,7 +64,8 @@ class Finetuning:
         model = TaskModel(self.config, self.spec)
         initialise_task(model, encoder, self.options.seed)
         tags = [coded.tag for coded in self.sources.train]
-        self.parameters = apply_protocol(model, sources=tags, unfreeze=self.options.unfreeze)
+        kept = {name: getattr(self.options, name) for name in ("unfreeze", "freeze_layers")}
+        self.parameters = apply_protocol(model, sources=tags, **kept)
         return TrainState(model.to(device), build_optimizer(model, self.train), ranks=self.ranks)
 
     def at(self, step: int) -> GlobalBatch:

@@ -37,6 +37,9 @@ class FinetuneOptions(Config):
     clip: float = Field(1.0, gt=0, description="largest gradient norm")
     dropout: float | None = Field(None, ge=0, lt=1, description="of all parts; the model's own if left out")
     unfreeze: Names = Field((), description=f"parts to train besides: {', '.join(FROZEN)}")
+    freeze_layers: int = Field(
+        0, ge=0, description="lowest layers that stay as they are, so that languages meet there as before"
+    )
     select: Literal["best", "last"] = Field(
         "best", description="the model that is best on dev, or the last one"
     )

@@ -34,12 +34,15 @@ def freezable(encoder: Encoder) -> dict[str, list[nn.Parameter]]:
 
 
 def apply_protocol(
-    model: TaskModel, *, sources: Sequence[str], unfreeze: Collection[str] = ()
+    model: TaskModel, *, sources: Sequence[str], unfreeze: Collection[str] = (), freeze_layers: int = 0
 ) -> dict[str, int]:
     """Freeze what the protocol freezes, and in any case what belongs to another language than the sources.
 
+    Args:
+        freeze_layers: lowest layers whose part of the trunk stays as well.
+
     Raises:
-        UserError: the model lacks a part of ``unfreeze``.
+        UserError: the model lacks a part of ``unfreeze``, or has no layer left to train.
 
     Returns:
         How many parameters are ``trained`` and ``frozen``.
@@ -48,7 +51,12 @@ def apply_protocol(
     if missing := [name for name in unfreeze if not parts[name]]:
         there = ", ".join(name for name in FROZEN if parts[name])
         raise UserError(f"the model has no {missing[0]}", where="--train.unfreeze", fix=f"it has {there}")
+    layers = model.encoder.layers
+    if freeze_layers >= len(layers):
+        what = f"{freeze_layers} layers to freeze, and the model has {len(layers)}"
+        raise UserError(what, where="--train.freeze-layers", fix="leave at least one layer to train")
     fixed = {id(parameter) for name in FROZEN if name not in unfreeze for parameter in parts[name]}
+    fixed |= {id(parameter) for layer in layers[:freeze_layers] for parameter in layer.parameters()}
     names = {
         name: parameter.numel()
         for name, parameter in model.named_parameters()

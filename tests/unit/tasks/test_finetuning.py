@@ -118,6 +118,32 @@ def test_rows_that_languages_own_stay_too():
     assert {owner(name) for name, value in gradients(model).items() if value is not None} == {None}
 
 
+def test_the_lowest_layers_can_stay_and_their_outputs_are_what_they_were():
+    model = task_model()
+    whole = apply_protocol(task_model(), sources=["en"])
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    counts = apply_protocol(model, sources=["en"], freeze_layers=1)
+    finetuned(model, training_set(coded("en")).at(0))
+    moved = {name for name, parameter in model.named_parameters() if not torch.equal(parameter, before[name])}
+    assert not [name for name in moved if ".layers.0." in name]
+    assert [name for name in moved if ".layers.1." in name]
+    lowest = sum(
+        value.numel()
+        for name, value in before.items()
+        if ".layers.0." in name and owner(name) is None and ".packs." not in name
+    )
+    assert whole["trained"] - counts["trained"] == lowest > 0
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_freezing_every_layer_is_an_error(count):
+    assert_user_error(
+        lambda: apply_protocol(task_model(), sources=["en"], freeze_layers=count),
+        f"{count} layers to freeze",
+        "--train.freeze-layers",
+    )
+
+
 def test_unfreezing_what_the_model_lacks_is_an_error():
     assert_user_error(
         lambda: apply_protocol(task_model(), sources=["en"], unfreeze=["module_norms"]),
