@@ -144,7 +144,7 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
         if warning := _room(config, model.config, ranks):
             console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
-            _train(config, job, state, _watched(config, state, update, dtype), facts={"identity": identity})
+            _train(config, job, state, update, dtype, identity)
         valid = job.score(state)
         if not ranks.first:
             return {}
@@ -166,32 +166,25 @@ def _check_sharding(config: Config, ranks: Ranks) -> None:
     check_sharding(ranks, against)
 
 
-def _watched(
-    config: Config, state: TrainState, update: Update[GlobalBatch], dtype: torch.dtype
-) -> Update[GlobalBatch]:
-    """The update, which notes what the monitor is asked for."""
-    from polymod.diagnose.monitor import monitored
-
-    every, since = config.monitor.gradients, state.step
-    return monitored(update, config.out, every=every, since=since, dtype=dtype, ranks=state.ranks)
-
-
 def _train(
     config: Config,
     job: Pretraining,
     state: TrainState,
     update: Update[GlobalBatch],
-    facts: dict[str, Any],
+    dtype: torch.dtype,
+    identity: dict[str, Any],
 ) -> None:
     """Bring the state to the last step."""
+    from polymod.diagnose.monitor import monitored
     from polymod.train.log import logged
     from polymod.train.loop import fit
     from polymod.train.residency import around
 
     console = stderr(quiet=not job.ranks.first)
     with logged(config.out, console, config.train, since=state.step, ranks=job.ranks) as log:
-        jobs = job.jobs(config.out, log, facts=facts, console=console)
-        until, seed = config.train.steps, config.train.seed
+        jobs = job.jobs(config.out, log, facts={"identity": identity}, console=console)
+        until, seed, every = config.train.steps, config.train.seed, config.monitor.gradients
+        update = monitored(update, config.out, every=every, since=state.step, dtype=dtype, ranks=job.ranks)
         update, data_at = around(state.residency, update, job.at)
         fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
 

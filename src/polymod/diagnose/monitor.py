@@ -19,7 +19,7 @@ from polymod.diagnose.sketch import Rows, buckets_for
 from polymod.metrics import StepMetrics
 from polymod.model.heads import MaskedLM
 from polymod.train.loop import TrainState, Update
-from polymod.train.parallel import Ranks
+from polymod.train.parallel import ALONE, Ranks
 
 GRADIENTS = "gradients.jsonl"
 
@@ -31,7 +31,7 @@ def monitored(
     every: int,
     since: int,
     dtype: torch.dtype,
-    ranks: Ranks | None = None,
+    ranks: Ranks = ALONE,
 ) -> Update[GlobalBatch]:
     """The same update, which also notes the agreement of the gradients it starts from.
 
@@ -43,7 +43,7 @@ def monitored(
     """
     if not every:
         return update
-    path, ranks = run / GRADIENTS, ranks or Ranks()
+    path = run / GRADIENTS
     if ranks.first:
         kept = [line for line in read_gradients(run) if line["step"] < since]
         path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
@@ -62,15 +62,13 @@ def monitored(
     return noting
 
 
-def measure(
-    model: MaskedLM, batch: GlobalBatch, dtype: torch.dtype, ranks: Ranks | None = None
-) -> dict[str, Any]:
+def measure(model: MaskedLM, batch: GlobalBatch, dtype: torch.dtype, ranks: Ranks = ALONE) -> dict[str, Any]:
     """Agreement of a batch's languages, without dropout: the trunk's matrices, means of its parts.
 
     Args:
         ranks: processes that have the same batch and share the work.
     """
-    parts, ranks = halves(batch), ranks or Ranks()
+    parts = halves(batch)
     count = sum(map(len, parts.values()))
     rows = Rows(count, buckets_for(sum(each.numel() for each in trunk_of(model).values()), count))
     collection, training = Collection(model, rows, dtype), model.training

@@ -14,7 +14,7 @@ import torch
 from polymod.model.heads import MaskedLM
 from polymod.model.loss import softmax_gradient
 
-PIECES = ("fed",)  # methods of a layer
+PIECES = ("between",)  # methods of a layer
 
 
 def compile_pieces(model: MaskedLM, **options: Any) -> None:

@@ -61,30 +61,31 @@ class Layer(nn.Module):
         """The next residual stream, (N, D); ``routed`` is for each module of the layer."""
         attended_ND = self.attention(self.attention_norm(x_ND) if self.pre_norm else x_ND, layout, cos_sin)
         if self.has_modules and self.module_place == "sublayers":
-            return self._with_modules_inside(x_ND, self.dropout(attended_ND), routed)
-        u_ND = self.fed(x_ND, attended_ND)
-        if self.has_modules:
-            u_ND = self._through_modules(u_ND, routed[0])
+            h_ND = self._joined(x_ND, self._adapted(self.dropout(attended_ND), routed[0]))
+            u_ND = h_ND + self._adapted(self._fed(h_ND), routed[1])
+        else:
+            u_ND = self.between(x_ND, attended_ND)
+            if self.has_modules:
+                u_ND = self._through_modules(u_ND, routed[0])
         y_ND: Tensor = u_ND if self.pre_norm else self.feed_forward_norm(u_ND)
         return y_ND
 
-    def fed(self, x_ND: Tensor, attended_ND: Tensor) -> Tensor:
+    def between(self, x_ND: Tensor, attended_ND: Tensor) -> Tensor:
         """What lies between attention and modules: the piece that ``compiled.py`` compiles."""
-        h_ND = x_ND + self.dropout(attended_ND)
-        if not self.pre_norm:
-            h_ND = self.attention_norm(h_ND)
-        fed_ND = self.feed_forward(self.feed_forward_norm(h_ND) if self.pre_norm else h_ND)
-        u_ND: Tensor = h_ND + self.dropout(fed_ND)
-        return u_ND
+        h_ND = self._joined(x_ND, self.dropout(attended_ND))
+        return h_ND + self._fed(h_ND)
 
-    def _with_modules_inside(self, x_ND: Tensor, attended_ND: Tensor, routed: Sequence[Routed]) -> Tensor:
-        h_ND = x_ND + self._adapted(attended_ND, routed[0])
-        if not self.pre_norm:
-            h_ND = self.attention_norm(h_ND)
-        fed_ND = self.dropout(self.feed_forward(self.feed_forward_norm(h_ND) if self.pre_norm else h_ND))
-        u_ND = h_ND + self._adapted(fed_ND, routed[1])
-        y_ND: Tensor = u_ND if self.pre_norm else self.feed_forward_norm(u_ND)
-        return y_ND
+    def _joined(self, x_ND: Tensor, out_ND: Tensor) -> Tensor:
+        """The stream behind the first sub-layer."""
+        h_ND: Tensor = x_ND + out_ND if self.pre_norm else self.attention_norm(x_ND + out_ND)
+        return h_ND
+
+    def _fed(self, h_ND: Tensor) -> Tensor:
+        """The second sub-layer's output."""
+        fed_ND: Tensor = self.dropout(
+            self.feed_forward(self.feed_forward_norm(h_ND) if self.pre_norm else h_ND)
+        )
+        return fed_ND
 
     def _adapted(self, out_ND: Tensor, routed: Routed) -> Tensor:
         """A sub-layer's output and its module's (On Negative Interference, section 4)."""

@@ -25,7 +25,7 @@ from polymod.train.joint import joint
 from polymod.train.log import NoLog, RunLog
 from polymod.train.loop import Job, TrainState, fit
 from polymod.train.optim import build_optimizer
-from polymod.train.parallel import Ranks
+from polymod.train.parallel import ALONE, Ranks
 from polymod.train.run import versions
 
 NEWEST = 2  # checkpoints that are kept, and those that were best to them
@@ -42,9 +42,9 @@ class Finetuning:
     """
 
     def __init__(
-        self, config: ModelConfig, sources: Sources, options: FinetuneOptions, ranks: Ranks | None = None
+        self, config: ModelConfig, sources: Sources, options: FinetuneOptions, ranks: Ranks = ALONE
     ) -> None:
-        self.task, self.sources, self.options, self.ranks = sources.task, sources, options, ranks or Ranks()
+        self.task, self.sources, self.options, self.ranks = sources.task, sources, options, ranks
         self.config = _with_dropout(config, options.dropout)
         self.spec = TaskSpec(task=self.task.name, kind=self.task.kind, labels=sources.labels)
         size, micro_tokens = options.batch_size, options.micro_tokens

@@ -32,7 +32,7 @@ from polymod.text.tokenizer import load_tokenizer
 from polymod.train.config import TrainOptions
 from polymod.train.joint import joint
 from polymod.train.loop import TrainState, Update
-from polymod.train.parallel import Ranks
+from polymod.train.parallel import ALONE, Ranks
 from polymod.train.rows import EmbeddingInit, begin_bias, begin_rows
 from polymod.train.score import score_valid
 
@@ -67,13 +67,13 @@ class Extension:
         config: ModelConfig,
         languages: Sequence[NewLanguage],
         train: TrainOptions,
-        ranks: Ranks | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         longest = config.architecture.max_length
         if train.block_tokens > longest:
             what = f"blocks of {train.block_tokens} tokens in a model of at most {longest}"
             raise UserError(what, fix="lower --train.block-tokens")
-        self.languages, self.train, self.ranks = tuple(languages), train, ranks or Ranks()
+        self.languages, self.train, self.ranks = tuple(languages), train, ranks
         self.plan = BatchPlan(train.block_tokens, train.batch_tokens, train.micro_tokens, 1.0, train.seed)
         self._parts = [_Part(language, self.plan, train.mask_probability) for language in languages]
 

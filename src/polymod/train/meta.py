@@ -163,7 +163,7 @@ def meta(
                 state.model,
                 masked_lm,
                 support := episodes.at(tag, "train", number).to(device),
-                Queries([episodes.at(tag, "meta", number).to(device) for tag in others], state.ranks),
+                Queries([episodes.at(other, "meta", number).to(device) for other in others], state.ranks),
                 inner_lr=treatment.inner_rate or metrics.learning_rate,
                 order=treatment.order,
                 phi=[*heads, *(name for name, _ in model.named_parameters() if owner(name) == tag)],

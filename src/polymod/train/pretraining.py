@@ -25,7 +25,7 @@ from polymod.train.config import MixtureOptions, ResidencyOptions, TrainOptions,
 from polymod.train.log import NoLog, RunLog
 from polymod.train.loop import Job, TrainState
 from polymod.train.optim import build_optimizer
-from polymod.train.parallel import Ranks
+from polymod.train.parallel import ALONE, Ranks
 from polymod.train.pinned import trunk_to
 from polymod.train.residency import Residency, begin_at_home, home_for
 from polymod.train.run import versions
@@ -49,7 +49,7 @@ class Pretraining:
         model: ModelConfig,
         train: TrainOptions,
         mixture: MixtureOptions,
-        ranks: Ranks | None = None,
+        ranks: Ranks = ALONE,
         *,
         spread: bool = False,
     ) -> None:
@@ -57,7 +57,7 @@ class Pretraining:
         if train.block_tokens > longest:
             what = f"blocks of {train.block_tokens} tokens in a model of at most {longest}"
             raise UserError(what, fix="lower --train.block-tokens or raise --model.max-length")
-        self.shards, self.config, self.train, self.ranks = shards, model, train, ranks or Ranks()
+        self.shards, self.config, self.train, self.ranks = shards, model, train, ranks
         self.spread = spread
         v = shards.vocabulary
         self.masking = Masking(v.mask_id, v.special, v.size, train.mask_probability)

@@ -16,7 +16,7 @@ from polymod.config import Config, completed, difference
 from polymod.errors import UserError
 from polymod.files import atomic, locked, read_json, remove_temporary, write_json
 from polymod.train.checkpoint import Saved, newest
-from polymod.train.parallel import Ranks
+from polymod.train.parallel import ALONE, Ranks
 
 RECORD = "run.json"
 TOKENIZER = "tokenizer.json"
@@ -29,7 +29,7 @@ def opened(
     *,
     identity: Mapping[str, Any],
     free: Sequence[str],
-    ranks: Ranks | None = None,
+    ranks: Ranks = ALONE,
 ) -> Iterator[None]:
     """Hold a run folder; the first time, write down what it is for, afterwards insist on the same.
 
@@ -42,7 +42,7 @@ def opened(
         Busy: another process works there.
         UserError: the folder belongs to another config or data (the message shows the difference).
     """
-    if ranks is not None and not ranks.first:
+    if not ranks.first:
         ranks.wait()
         yield
         return
@@ -56,8 +56,7 @@ def opened(
             insist(run, config, identity=identity, free=free)
         else:
             write_json(run / RECORD, {"schema": 1, **wanted, "versions": versions()})
-        if ranks is not None:
-            ranks.wait()
+        ranks.wait()
         yield
 
 
