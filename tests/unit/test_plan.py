@@ -83,6 +83,11 @@ def test_a_run_that_fits_needs_no_change(capsys):
             "6",
             [{"train.micro-tokens", "residency.mapped"}],
         ),
+        (
+            ["--model.preset", "base", "--num-languages", "75", "--train.micro-tokens", "512"],
+            "14.1",
+            [{"train.precision"}, {"languages"}, {"model.preset"}],
+        ),
         (["--model.preset", "tiny", "--num-languages", "2"], "0.001", []),
     ],
 )
@@ -112,6 +117,8 @@ def test_idle_languages_are_counted_as_disk_when_they_are_out_of_memory(capsys):
     for part, moments in (("weights", 1), ("optimizer", 2)):
         assert with_all["memory"][part] - without["memory"][part] == 4 * moments * pack * (2000 - 8 - 2)
     assert (with_all["disk"]["idle"], without["disk"]["idle"]) == (0, 12 * 2000 * pack)
+    three = plan(capsys, *words, "--residency.mapped", "true", "--nproc", "3")
+    assert three["disk"]["idle"] == 3 * without["disk"]["idle"]  # each process has its file
     meta = plan(capsys, *words, "--update", "meta", "--device-memory", "2")["device"]["changes"]
     assert not any("residency.mapped" in way["options"] for way in meta)
 
@@ -168,3 +175,9 @@ def test_a_trunk_that_does_not_fit_is_to_be_spread(capsys):
     assert plan(capsys, *words, "--device-memory", "60", *given)["device"]["fits"]
     alone = plan(capsys, *words[:-4], *RATE, "--device-memory", "60")["device"]["changes"]
     assert not any("shard" in each["options"] for each in alone)
+
+
+def test_what_pretrain_refuses_of_sharding_is_no_plan(capsys):
+    for words in ((), ("--nproc", "2", "--update", "pcgrad"), ("--nproc", "2", "--monitor.gradients", "5")):
+        assert execute("plan", ["--num-languages", "2", "--shard", *words, *RATE]) == 2
+        assert "--shard" in capsys.readouterr().err

@@ -69,16 +69,22 @@ class Config(CommandConfig):
 def main(config: Config) -> dict[str, Any]:
     """Count; nothing is built unless ``--calibrate`` asks for it."""
     from polymod.model.flops import flops_per_token, parameters
-    from polymod.train.fitting import BF16, Need, changes
-    from polymod.train.memory import checkpoint_bytes, machine_memory, mapped_bytes
+    from polymod.train.fitting import Need, changes
+    from polymod.train.memory import BF16, activation_bytes, checkpoint_bytes, machine_memory, mapped_bytes
 
+    if config.shard:
+        from polymod.train.parallel import Ranks
+
+        ranks = Ranks(0, config.nproc)
+        pretrain.check_sharding(ranks, config.update, config.monitor, config.residency)
     tokens, vocab_size = _data(config)
     model = _model(config, tuple(tokens), vocab_size)
     flops = flops_per_token(model, config.train.block_tokens, config.train.mask_probability)
     seen = config.train.steps * config.train.batch_tokens
     languages = _languages(config, tokens)
     need = Need(model, config.train, config.update, config.treatment, config.residency)
-    need = replace(need, processes=config.nproc, spread=config.shard)
+    element = activation_bytes(config.train.device, config.train.precision)
+    need = replace(need, element=element, processes=config.nproc, spread=config.shard)
     there = int(config.device_memory * 1e9) or machine_memory(config.train.device)
     ways = [asdict(way) for way in changes(need, there)]
     return {
@@ -92,7 +98,7 @@ def main(config: Config) -> dict[str, Any]:
         "disk": {
             "checkpoint": checkpoint_bytes(model),
             "kept": config.train.keep * checkpoint_bytes(model),
-            "idle": mapped_bytes(model) if config.residency.mapped else 0,
+            "idle": config.nproc * mapped_bytes(model) if config.residency.mapped else 0,
         },
         "tokens": seen,
         "flops": {"per_token": flops, "total": flops["total"] * seen},
@@ -202,8 +208,9 @@ def show(document: dict[str, Any]) -> None:
     print(f"parameters  {p['total'] / 1e6:,.1f} M: {parts}; a pack {p['pack'] / 1e6:,.2f}")
     named = ", ".join(f"{part} {m[part] / 1e9:.2f}" for part in m if part != "total" and m[part])
     print(f"memory      {m['total'] / 1e9:.2f} GB: {named}")
-    bf16 = f"{document['memory_bf16']['total'] / 1e9:.2f} GB with activations in bf16"
-    print(f"            {bf16}; Python and its libraries add about 0.5 GB")
+    half = document["memory_bf16"]["total"]
+    bf16 = f"{half / 1e9:.2f} GB with activations in bf16; " if half < m["total"] else ""
+    print(f"            {bf16}Python and its libraries add about 0.5 GB")
     _show_fit(document["device"])
     disk = document["disk"]
     print(f"disk        {disk['checkpoint'] / 1e9:.2f} GB a checkpoint, {disk['kept'] / 1e9:.2f} GB in all")
@@ -233,7 +240,8 @@ def _show_fit(device: dict[str, Any]) -> None:
 
 
 def _show_time(times: dict[str, Any], communication: dict[str, Any]) -> None:
-    for label, entry in (("here", times["device"]), ("one H200", times["h200"])):
+    other = "one H200 each" if communication else "one H200"
+    for label, entry in (("here", times["device"]), (other, times["h200"])):
         rate = f"at {entry['flops_per_second'] / 1e9:,.0f} GFLOP/s"
         print(f"time        {_duration(entry['seconds'])} {label} {rate} (estimate)")
     if measured := times.get("measured"):

@@ -117,7 +117,7 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
     console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
     if config.shard:
-        _check_sharding(config, ranks)
+        check_sharding(ranks, config.update, config.monitor, config.residency)
     model_config = config.model_config_for(shards)
     job = Pretraining(shards, model_config, config.train, config.mixture, ranks, spread=config.shard)
     identity, state = job.identity, job.new_state(config.residency, config.update, config.out)
@@ -153,17 +153,20 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
 
 
-def _check_sharding(config: Config, ranks: Ranks) -> None:
-    from polymod.train.sharding import check_sharding
+def check_sharding(
+    ranks: Ranks, update: UpdateName, monitor: MonitorOptions, residency: ResidencyOptions
+) -> None:
+    """Refuse what ``--shard`` does not go with."""
+    from polymod.train import sharding
 
     against = {}
-    if config.update != "joint":
-        against["--update " + config.update] = "it needs gradients of the whole trunk in one place"
-    if config.monitor.gradients:
+    if update != "joint":
+        against["--update " + update] = "it needs gradients of the whole trunk in one place"
+    if monitor.gradients:
         against["--monitor.gradients"] = "it compares gradients of the whole trunk"
-    if config.residency.mapped:
+    if residency.mapped:
         against["--residency.mapped"] = "the two have not been tried together"
-    check_sharding(ranks, against)
+    sharding.check_sharding(ranks, against)
 
 
 def _train(
@@ -196,7 +199,8 @@ def _room(config: Config, model: ModelConfig, ranks: Ranks) -> str:
 
     device = ranks.device.type
     mapped = config.residency.mapped and device == "cpu" and config.residency.folder is None
-    moments = 2 * mapped_bytes(model) // 3 if mapped else 0  # the weights are there already
+    # every process has such a file; the weights are there already
+    moments = ranks.size * 2 * mapped_bytes(model) // 3 if mapped else 0
     require_space(config.out, int(2.2 * checkpoint_bytes(model)) + moments)
     trunks = extra_trunks(config.update, config.treatment, languages_of_step(len(model.packs), config.train))
     if device != "cpu":

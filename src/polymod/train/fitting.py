@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 
 from polymod.model.config import PRESETS, Architecture, ModelConfig
 from polymod.train.config import ResidencyOptions, TrainOptions, TreatmentOptions, UpdateName
-from polymod.train.memory import FP32, TRUNKS, extra_trunks, idle_parameters, languages_of_step, memory
+from polymod.train.memory import BF16, FP32, TRUNKS, extra_trunks, idle_parameters, languages_of_step, memory
 
-BF16 = 2
 _LEAST_HELD = 2  # trunk gradients that surgery needs at once
 
 

@@ -13,7 +13,7 @@ from polymod.model.config import ROWS_PER_CHUNK, ModelConfig
 from polymod.model.flops import parameters
 from polymod.train.config import ResidencyOptions, TrainOptions, TreatmentOptions, UpdateName
 
-FP32 = 4
+FP32, BF16 = 4, 2
 # Tensors as large as the trunk that an update holds besides its weights, gradients and moments.
 TRUNKS: dict[str, int] = {"joint": 0, "balance": 1, "meta": 4, "meta-fast": 2}
 
@@ -129,12 +129,25 @@ def shortage(
 
 def machine_memory(device: str) -> int:
     """Bytes of memory that this machine has, on its CUDA device if it has one and is not told ``cpu``."""
-    if device != "cpu" and Path("/proc/driver/nvidia/version").exists():
-        import torch  # only here: counting needs no torch
+    if _cuda_here(device):
+        import torch
 
-        if torch.cuda.is_available():
-            return int(torch.cuda.get_device_properties(0).total_memory)
+        return int(torch.cuda.get_device_properties(0).total_memory)
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def activation_bytes(device: str, precision: str) -> int:
+    """Bytes of an activation on such a device; ``auto`` is bf16 on CUDA, also on one that is not here."""
+    half = precision == "bf16" or (precision == "auto" and (device.startswith("cuda") or _cuda_here(device)))
+    return BF16 if half else FP32
+
+
+def _cuda_here(device: str) -> bool:
+    if device == "cpu" or not Path("/proc/driver/nvidia/version").exists():
+        return False
+    import torch  # only here: counting needs no torch
+
+    return torch.cuda.is_available()
 
 
 def gradient_bytes(config: ModelConfig, options: TrainOptions) -> int:

@@ -14,6 +14,7 @@ from _asserts import assert_user_error
 from _models import tiny_batch, tiny_config, tiny_model
 from _tokens import MemoryTokens
 from polymod.batch import GlobalBatch
+from polymod.commands import pretrain
 from polymod.data.loader import BatchPlan, TrainLoader
 from polymod.data.masking import Masking
 from polymod.data.parts import part
@@ -24,6 +25,7 @@ from polymod.train.config import ResidencyOptions, TrainOptions, TreatmentOption
 from polymod.train.loop import Job, TrainState, fit
 from polymod.train.mapped import MappedHome
 from polymod.train.optim import build_optimizer
+from polymod.train.parallel import Ranks
 from polymod.train.pinned import PinnedHome
 from polymod.train.residency import Residency, around, begin_at_home, home_for, languages_of
 from polymod.train.updates import Plan, build
@@ -235,6 +237,18 @@ def test_a_full_disk_is_told(tmp_path, monkeypatch):
     assert_user_error(lambda: state.residency.need(()), "No space left", "--residency.folder")
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
     assert_user_error(lambda: new_state(tmp_path, "mapped"), "too full")
+
+
+def test_every_process_needs_room_for_its_file(tmp_path, monkeypatch):
+    asked: list[int] = []
+    monkeypatch.setattr("polymod.files.require_space", lambda _, size: asked.append(size))
+    for processes in (0, 1, 3):
+        config = pretrain.Config.model_validate(
+            {"data": tmp_path, "out": tmp_path, "residency": {"mapped": processes > 0}}
+        )
+        pretrain._room(config, tiny_config(), Ranks(0, max(1, processes)))
+    none, one, three = asked
+    assert three - none == 3 * (one - none) > 0
 
 
 def test_a_file_in_place_of_the_folder_is_told(tmp_path):
