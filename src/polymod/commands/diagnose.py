@@ -64,7 +64,7 @@ def main(config: Config) -> dict[str, Any]:
         if path.exists():
             console.print("this diagnosis is finished", markup=False)
         else:
-            with bars("done", console) as group:
+            with bars("parts", console) as group:
                 results = [
                     _diagnosed(config, subject, device, work.of(f"{number:03d}"), group)
                     for number, subject in enumerate(subjects)
@@ -107,7 +107,7 @@ def _diagnosed(
     from polymod.diagnose.controls import diagnose_controls
     from polymod.diagnose.gradients import diagnose_gradients
 
-    name = f"{subject.run.name} {subject.saved.step}"
+    name = f"{subject.run.name} at step {subject.saved.step:,}"
 
     def tell(done: int) -> None:
         group.at(name, done)

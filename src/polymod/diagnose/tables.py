@@ -17,7 +17,7 @@ def gradient_lines(checkpoint: Mapping[str, Any]) -> Iterator[str]:
     """Agreement of one checkpoint: by group and layer, then by pair of languages."""
     yield f"{checkpoint['run']} at step {checkpoint['step']:,}: cosine of gradients of two batches"
     yield f"{'':<14} {'languages':>10} {'ceiling':>8} {'corrected':>10} {'conflicts':>10} {'parameters':>11}"
-    layers = {f"layer {number}": each for number, each in enumerate(checkpoint["layers"])}
+    layers = {f"layer {number}": each for number, each in enumerate(checkpoint["layers"], 1)}
     for name, part in {"trunk": checkpoint["trunk"], **checkpoint["groups"], **layers}.items():
         numbers = f"{_number(part['mean_cosine']):>10} {_number(part['mean_ceiling']):>8}"
         share = _percent(part["conflict_rate"])

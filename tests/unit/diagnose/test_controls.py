@@ -54,6 +54,7 @@ def test_tables_of_many_languages_show_the_ends():
     assert len(lines) < 10
     assert max(map(len, lines)) < 140
     assert any("agree least" in line for line in lines)
+    assert any(line.startswith("layer 1 ") for line in lines)  # as on the page, where 0 is no layer
     control = {"pack": "q00", "loss": 2.0, "above_own": 1.0, "se": 0.1}
     entry = {"target": 1.0, "source": control, "shuffled": None, "none": control}
     mean = {"target": 1.0, "source": 1.0, "shuffled": None, "none": 1.0}

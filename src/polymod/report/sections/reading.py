@@ -46,7 +46,7 @@ GAPS = (
     "setting that has not left the plateau of word frequencies shows no gap whatever the truth."
 )
 ONE_RUN = (
-    "Each model was trained once. Another seed gives slightly different figures, and one run cannot say how "
+    "Each run is one training. Another seed gives slightly different figures, and one run cannot say how "
     "different: repeat with several seeds before you rely on a small difference."
 )
 
