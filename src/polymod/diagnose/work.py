@@ -36,8 +36,8 @@ class Work:
 
 @contextmanager
 def opened(out: Path, kind: str, request: Mapping[str, Any]) -> Iterator[Work]:
-    """Hold ``out``; its folder ``kind`` has the parts. The first time the request is noted there, afterwards
-    it must be the same.
+    """Hold ``out``; its folder ``kind`` has the parts. The request is noted there; once a part is
+    finished, it must be the same.
 
     Raises:
         Busy: another process works there.
@@ -46,10 +46,12 @@ def opened(out: Path, kind: str, request: Mapping[str, Any]) -> Iterator[Work]:
     folder = out / kind
     with locked(out):
         remove_temporary(out)
-        if (folder / REQUEST).exists():
-            if changed := difference(read_json(folder / REQUEST), request):
+        noted = folder / REQUEST
+        begun = any(path != noted for path in folder.rglob("*.json")) or (out / f"{kind}.json").exists()
+        if begun and noted.exists():
+            if changed := difference(read_json(noted), request):
                 what = "\n    ".join([f"the folder holds {kind} of something else:", *changed])
                 raise UserError(what, where=str(out), fix="give another --out, or the same options")
         else:
-            write_json(folder / REQUEST, dict(request))
+            write_json(noted, dict(request))
         yield Work(folder)
