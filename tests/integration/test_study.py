@@ -127,3 +127,12 @@ def check_gaps(words: list[str], tmp_path: Path, capsys) -> None:
     single = ["gaps", *alone, "--data", words[3], "--out", str(tmp_path / "single")]
     assert execute("diagnose", [*single, "--gaps.condition", "same-examples"]) == 0
     assert "bilingual: " in capsys.readouterr().out
+
+
+def test_a_plan_is_refused_for_what_pretrain_refuses_of_sharding(data, tmp_path, capsys):
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(f"data: {data}\nruns:\n  spread: {{shard: true, nproc: 2, update: pcgrad}}\n")
+    assert execute("study", [str(plan), "--out", str(tmp_path / "study")]) == 2
+    said = capsys.readouterr().err
+    assert "plan.yaml:3: spread-seed0: a trunk spread over processes" in said
+    assert not (tmp_path / "study").exists()

@@ -89,7 +89,7 @@ def main(config: Config) -> dict[str, Any]:
     jobs = {cell: matcher.job(cell) for cell in matcher.matched()}
     for cell, job in jobs.items():
         if cell.seed == config.seeds[0]:
-            _require_update(cell, config_of(cell.options), job)
+            _require_fit(cell, config_of(cell.options), job)
     study = Study(config.out, config.data, jobs)
     with study.opened(lambda cell: config_of(cell.options), free=pretrain.FREE):
         failed = study.make(config.jobs, stderr())
@@ -101,14 +101,18 @@ def main(config: Config) -> dict[str, Any]:
     return document
 
 
-def _require_update(cell: Cell, config: pretrain.Config, job: Pretraining) -> None:
-    """The update must fit model and data; a model without weights is enough to know."""
+def _require_fit(cell: Cell, config: pretrain.Config, job: Pretraining) -> None:
+    """The update must fit model and data; a model without weights is enough to know. So must --shard."""
     import torch
 
+    from polymod.commands.pretrain import check_sharding
     from polymod.model.heads import MaskedLM
+    from polymod.train.parallel import Ranks
     from polymod.train.updates import build, plan_of
 
     with torch.device("meta"), placed(cell):
+        if config.shard:
+            check_sharding(Ranks(0, config.nproc), config.update, config.monitor, config.residency)
         build(config.update, plan_of(job, MaskedLM(job.config), config.treatment, torch.float32))
 
 
