@@ -265,7 +265,7 @@ WRONG = {
     "an unknown tag": (["--language", "jp"], "did you mean 'ja'"),
     "a language without text": (["--language", "fr"], "no text in the language 'fr'"),
     "an empty text": (["--language", "nl"], "'nl'"),
-    "no text folder": (["--language", "it", "--text", "nowhere"], "no such folder"),
+    "no text": (["--language", "it", "--text", "nowhere.txt"], "no such file or folder"),
     "too little text": (["--language", "de"], "a block needs 32"),
     "an unknown relative": (["--language", "it", "--init-from", "tonga"], "--init-from"),
     "auto and a language": (["--language", "it", "--init-from", "auto,to"], "either auto or languages"),

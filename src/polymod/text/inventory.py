@@ -81,10 +81,13 @@ def take_inventory(folder: Path, languages: Sequence[str] = ()) -> tuple[Corpus,
     A file instead of a folder is the text of the one language asked for, whatever its name.
 
     Raises:
-        UserError: as ``find`` and ``corpus``.
+        UserError: neither is there, or as ``find`` and ``corpus``.
     """
     if folder.is_file() and len(languages) == 1 and kind_of(folder):
         return (corpus(canonical(languages[0]), folder, folder.parent),)
+    if len(languages) == 1 and not folder.exists():
+        fix = "give the language's text: a file, or a folder that holds one, such as en.txt or de.jsonl.gz"
+        raise UserError("no such file or folder", where=str(folder), fix=fix)
     return tuple(corpus(tag, path, folder) for tag, path in find(folder, languages).items())
 
 
