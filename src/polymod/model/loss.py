@@ -153,9 +153,7 @@ def _losses(
     return losses_M
 
 
-def _chunk(
-    h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_C: Tensor
-) -> tuple[Tensor, Tensor]:
+def _chunk(h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
     """Logarithms of the probabilities, and the loss of each row."""
     logits_CV = F.linear(h_CD, weight_VD, bias_V.to(weight_VD.dtype))
     log_p_CV = logits_CV.to(_sum_dtype(logits_CV.dtype))
