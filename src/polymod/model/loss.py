@@ -134,9 +134,9 @@ def _softmax_gradient(
     h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_C: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Gradient of the summed loss with respect to the logits, and the loss of each row."""
-    logits_CV, log_sum_C, losses_C = _chunk(h_CD, weight_VD, bias_V, targets_C)
-    gradient_CV = logits_CV.sub_(log_sum_C[:, None]).exp_()
-    gradient_CV.scatter_add_(1, targets_C[:, None], -torch.ones_like(log_sum_C)[:, None])
+    log_p_CV, losses_C = _chunk(h_CD, weight_VD, bias_V, targets_C)
+    gradient_CV = log_p_CV.exp_()
+    gradient_CV.scatter_add_(1, targets_C[:, None], -torch.ones_like(losses_C)[:, None])
     return gradient_CV, losses_C
 
 
@@ -149,18 +149,16 @@ def _losses(
     losses_M = h_MD.new_empty(len(h_MD), dtype=_sum_dtype(dtype))
     for start in range(0, len(h_MD), rows_per_chunk):
         rows = slice(start, start + rows_per_chunk)
-        losses_M[rows] = _chunk(h_MD[rows], weight_VD, bias_V, targets_M[rows])[-1]
+        losses_M[rows] = _chunk(h_MD[rows], weight_VD, bias_V, targets_M[rows])[1]
     return losses_M
 
 
-def _chunk(
-    h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_C: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits, the logarithm of their summed exponentials, and the loss of each row."""
+def _chunk(h_CD: Tensor, weight_VD: Tensor, bias_V: Tensor, targets_C: Tensor) -> tuple[Tensor, Tensor]:
+    """Logarithms of the probabilities, and the loss of each row."""
     logits_CV = F.linear(h_CD, weight_VD, bias_V.to(weight_VD.dtype))
-    logits_CV = logits_CV.to(_sum_dtype(logits_CV.dtype))
-    log_sum_C = logits_CV.logsumexp(-1)
-    return logits_CV, log_sum_C, log_sum_C - logits_CV.gather(1, targets_C[:, None]).squeeze(1)
+    log_p_CV = logits_CV.to(_sum_dtype(logits_CV.dtype))
+    torch.log_softmax(log_p_CV, -1, out=log_p_CV)  # in place: new pages cost more than the arithmetic
+    return log_p_CV, -log_p_CV.gather(1, targets_C[:, None]).squeeze(1)
 
 
 def _add_product_(total_VD: Tensor, a_VC: Tensor, b_CD: Tensor) -> None:
