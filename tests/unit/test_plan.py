@@ -181,3 +181,9 @@ def test_what_pretrain_refuses_of_sharding_is_no_plan(capsys):
     for words in ((), ("--nproc", "2", "--update", "pcgrad"), ("--nproc", "2", "--monitor.gradients", "5")):
         assert execute("plan", ["--num-languages", "2", "--shard", *words, *RATE]) == 2
         assert "--shard" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("--languages", "en,de"), ("--data", "data")])
+def test_a_number_of_languages_goes_with_no_names(words, capsys):
+    assert execute("plan", ["--num-languages", "3", *words, *RATE]) == 2
+    assert f"--num-languages: {words[0]} says which languages" in capsys.readouterr().err

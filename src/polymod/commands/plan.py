@@ -11,6 +11,7 @@ from pydantic import Field
 from polymod.commands import pretrain
 from polymod.config import CommandConfig, Names, Tree
 from polymod.diagnose.options import MonitorOptions
+from polymod.errors import UserError
 from polymod.model.config import Architecture, Arm, ModelConfig
 from polymod.train.config import (
     HangAfter,
@@ -72,6 +73,10 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.train.fitting import Need, changes
     from polymod.train.memory import BF16, activation_bytes, checkpoint_bytes, machine_memory, mapped_bytes
 
+    if config.num_languages and (config.data is not None or config.languages):
+        named = "--languages" if config.data is None else "--data"
+        what = f"{named} says which languages there are"
+        raise UserError(what, where="--num-languages", fix="leave out one of the two")
     if config.shard:
         from polymod.train.parallel import Ranks
 
