@@ -1,8 +1,8 @@
 """What ``pretrain --monitor.gradients`` costs, and whether it sees what ``diagnose gradients`` sees.
 
-``python benchmarks/monitor.py DATA OUT [STEPS] [BATCH_TOKENS] [ROUNDS]``: trains for so many steps, with a
-line of the monitor at the end, diagnoses the same checkpoint with eight times the text, and prints how far
-the two matrices correlate over pairs of languages; then times a step and a line in turns.
+``python benchmarks/monitor.py RUN DATA OUT [ROUNDS]``: at every checkpoint that a run has kept, the line that
+the monitor would write for a batch of each size beside the diagnosis of the same checkpoint, which reads
+eight batches of each language; then a step and a line of the monitor in turns.
 """
 
 from __future__ import annotations
@@ -16,51 +16,65 @@ from typing import Any
 import numpy as np
 import torch
 
+from polymod.batch import GlobalBatch
 from polymod.bench.timing import interleaved, ratio
 from polymod.data.loader import TrainLoader
-from polymod.diagnose.monitor import measure, read_gradients
+from polymod.diagnose.monitor import measure
 from polymod.diagnose.subject import Subject
 from polymod.train.config import TrainOptions
 from polymod.train.joint import joint
 from polymod.train.loop import TrainState
 from polymod.train.optim import build_optimizer
 
-EVERY, BATCHES = 50, 8
+EVERY, ROUNDS = 50, "7"
+BATCHES = (4_096, 16_384, 65_536)  # tokens
+OFFLINE = 8_192  # tokens of each language in each of the diagnosis' batches
 CPU = torch.device("cpu")
 
 
 def main() -> None:
-    data, out = Path(sys.argv[1]), Path(sys.argv[2])
-    steps, tokens, rounds = (
-        int(word) for word in (*sys.argv[3:], *("600", "2048", "9")[len(sys.argv) - 3 :])
-    )
-    run = out / "run"
-    polymod(
-        *("pretrain", "--data", data, "--out", run, "--train.steps", steps + 1, "--train.save-every", steps),
-        *("--train.batch-tokens", tokens, "--train.micro-tokens", tokens, "--monitor.gradients", steps),
-    )
-    subject = next(each for each in Subject.opened(run, data, languages=(), block=0).at_every_checkpoint())
-    assert subject.saved.step == steps
-    print(f"{len(subject.tags)} languages, {tokens:,} tokens a step, after {steps:,} steps")
+    run, data, out, rounds = (*sys.argv[1:], ROUNDS)[:4]
+    offline = diagnosis(run, data, out)
+    subjects = Subject.opened(Path(run), Path(data), languages=(), block=0).at_every_checkpoint()
     print(
-        f"correlation of the matrices: {correlation(run, data, out, steps, tokens // len(subject.tags)):.3f}"
+        f"{len(subjects[0].tags)} languages; correlation of the monitor with the diagnosis over their pairs"
     )
     print(
-        "cost of a line every {} steps: {median:.2%} ({min:.2%} to {max:.2%})".format(
-            EVERY, **cost(subject, tokens, rounds)
-        )
+        "tokens of a batch"
+        + "".join(f"{f'step {subject.saved.step:,}':>14}" for subject in subjects)
+        + "    time"
     )
+    for tokens in BATCHES:
+        found = [correlation(subject, tokens, offline[subject.saved.step]) for subject in subjects]
+        share = "{median:.2%} ({min:.2%} to {max:.2%})".format(**cost(subjects[-1], tokens, int(rounds)))
+        print(f"{tokens:>17,}" + "".join(f"{each:>14.3f}" for each in found) + f"    {share}")
+    print(f"time: of a line every {EVERY} steps, beside that of the steps")
 
 
-def correlation(run: Path, data: Path, out: Path, steps: int, tokens: int) -> float:
-    """Of the monitor's cosines with those of the diagnosis, over pairs of languages."""
-    (online,) = (line for line in read_gradients(run) if line["step"] == steps)
-    found = polymod(
-        *("diagnose", "gradients", run, "--data", data, "--out", out / "diagnosis"),
-        *("--gradients.split", "train", "--gradients.checkpoints", "all"),
-        *("--gradients.batches", BATCHES, "--gradients.batch-tokens", tokens),
-    )
-    (offline,) = (each for each in found["results"] if each["step"] == steps)
+def diagnosis(run: str, data: str, out: str) -> dict[int, Any]:
+    """What ``diagnose gradients`` says of each checkpoint."""
+    command = [
+        sys.executable,
+        "-m",
+        "polymod",
+        "diagnose",
+        "gradients",
+        run,
+        "--data",
+        data,
+        "--out",
+        out,
+        "--json",
+    ]
+    command += ["--gradients.split", "train", "--gradients.checkpoints", "all"]
+    command += ["--gradients.batches", "8", "--gradients.batch-tokens", str(OFFLINE)]
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+    return {each["step"]: each for each in found["results"]}
+
+
+def correlation(subject: Subject, tokens: int, offline: dict[str, Any]) -> float:
+    """Of the cosines of a batch of so many tokens with those of the diagnosis, over pairs of languages."""
+    online = measure(subject.model(CPU).train(), batch_of(subject, tokens), torch.float32)
     assert online["languages"] == offline["languages"]
     upper = np.triu_indices(len(online["languages"]), 1)
     both = [np.array(each["trunk"]["cosine"], dtype=float)[upper] for each in (online, offline)]
@@ -69,24 +83,21 @@ def correlation(run: Path, data: Path, out: Path, steps: int, tokens: int) -> fl
 
 def cost(subject: Subject, tokens: int, rounds: int) -> dict[str, Any]:
     """Share of the time of training that a line every so many steps takes."""
-    options = TrainOptions(steps=10**6, batch_tokens=tokens, micro_tokens=tokens, block_tokens=subject.block)
+    options = TrainOptions(steps=10**6, batch_tokens=tokens, block_tokens=subject.block)
     model = subject.model(CPU).train()
     state, update = TrainState(model, build_optimizer(model, options)), joint(options, CPU, torch.float32)
-    bos_id = subject.shards.vocabulary.bos_id
-    batch = TrainLoader(
-        subject.shards, subject.tags, subject.masking, subject.plan(tokens), bos_id=bos_id
-    ).at(0)
+    batch = batch_of(subject, tokens)
     seconds = interleaved(
         {"step": lambda: update(state, batch), "line": lambda: measure(model, batch, torch.float32)}, rounds
     )
     return ratio([each / EVERY for each in seconds["line"]], seconds["step"])
 
 
-def polymod(*words: object) -> dict[str, Any]:
-    """One command's JSON document."""
-    command = [sys.executable, "-m", "polymod", *map(str, words), "--json"]
-    document: dict[str, Any] = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return document
+def batch_of(subject: Subject, tokens: int) -> GlobalBatch:
+    """A batch of training that the run has not seen."""
+    bos_id = subject.shards.vocabulary.bos_id
+    loader = TrainLoader(subject.shards, subject.tags, subject.masking, subject.plan(tokens), bos_id=bos_id)
+    return loader.at(10**6)
 
 
 if __name__ == "__main__":
