@@ -183,6 +183,20 @@ def test_what_pretrain_refuses_of_sharding_is_no_plan(capsys):
         assert "--shard" in capsys.readouterr().err
 
 
+REFUSED = {
+    "meta without packs": (("--arm", "shared", "--update", "meta"), "the shared arm has no modules"),
+    "meta-fast without packs": (("--arm", "dense", "--update", "meta-fast"), "the dense arm has no modules"),
+    "idle packs where there are none": (("--arm", "shared", "--residency.mapped"), "languages have no packs"),
+    "idle languages that are read": (("--update", "meta", "--residency.mapped"), "text of other languages"),
+}
+
+
+@pytest.mark.parametrize(("words", "said"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_pretrain_refuses_of_an_arm_is_no_plan(words, said, capsys):
+    assert execute("plan", ["--num-languages", "2", *words, *RATE]) == 2
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("words", [("--languages", "en,de"), ("--data", "data")])
 def test_a_number_of_languages_goes_with_no_names(words, capsys):
     assert execute("plan", ["--num-languages", "3", *words, *RATE]) == 2

@@ -70,6 +70,7 @@ class Config(CommandConfig):
 def main(config: Config) -> dict[str, Any]:
     """Count; nothing is built unless ``--calibrate`` asks for it."""
     from polymod.model.flops import flops_per_token, parameters
+    from polymod.train.conflict import check_mapped, check_modules
     from polymod.train.fitting import Need, changes
     from polymod.train.memory import BF16, activation_bytes, checkpoint_bytes, machine_memory, mapped_bytes
 
@@ -82,6 +83,10 @@ def main(config: Config) -> dict[str, Any]:
 
         ranks = Ranks(0, config.nproc)
         pretrain.check_sharding(ranks, config.update, config.monitor, config.residency)
+    if config.residency.mapped:
+        check_mapped(config.arm, config.update)
+    if config.update.startswith("meta"):
+        check_modules(config.arm)
     tokens, vocab_size = _data(config)
     model = _model(config, tuple(tokens), vocab_size)
     flops = flops_per_token(model, config.train.block_tokens, config.train.mask_probability)

@@ -23,6 +23,7 @@ from polymod.model.heads import MaskedLM
 from polymod.model.partition import TRUNK, owner, place
 from polymod.train.by_language import frozen
 from polymod.train.config import TrainOptions, TreatmentOptions
+from polymod.train.conflict import check_modules
 from polymod.train.episodes import Episodes
 from polymod.train.joint import apply, backward_all, begun
 from polymod.train.loop import TrainState, Update
@@ -138,7 +139,7 @@ def meta(
     Raises:
         UserError: no packs, no signal, or a single language.
     """
-    check_modules(model)
+    check_modules(model.config.arm)
     _check(model, treatment)
     heads = [name for name, _ in model.named_parameters() if treatment.head and place(name).group == "head"]
     own = [p for name, p in model.named_parameters() if owner(name) is not TRUNK or name in heads]
@@ -213,13 +214,6 @@ def norm(tensors: Mapping[str, Tensor]) -> Tensor:
     """Norm of all of them together."""
     total: Tensor = torch.stack([tensor.detach().norm() for tensor in tensors.values()]).norm()
     return total
-
-
-def check_modules(model: MaskedLM) -> None:
-    """Refuse a model that has nothing to meta-learn."""
-    if model.config.arm != "modular":
-        what = f"the {model.config.arm} arm has no modules of languages, which are what is meta-learned"
-        raise UserError(what, where="--update", fix="give --arm modular")
 
 
 def _check(model: MaskedLM, treatment: TreatmentOptions) -> None:

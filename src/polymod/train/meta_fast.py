@@ -24,9 +24,10 @@ from polymod.metrics import StepMetrics
 from polymod.model.heads import MaskedLM
 from polymod.model.partition import TRUNK, owner
 from polymod.train.config import TrainOptions, TreatmentOptions
+from polymod.train.conflict import check_modules
 from polymod.train.joint import apply, backward_all, begun
 from polymod.train.loop import TrainState, Update
-from polymod.train.meta import Tensors, check_modules, gradient, leaves, norm
+from polymod.train.meta import Tensors, gradient, leaves, norm
 from polymod.train.parallel import ALONE, Ranks
 
 RADIUS, RADIUS_BF16 = 1e-3, 1e-2
@@ -59,7 +60,7 @@ def meta_fast(
     Raises:
         UserError: no packs, or an option that only the exact update has.
     """
-    check_modules(model)
+    check_modules(model.config.arm)
     _refuse(treatment)
     one_sided = dtype == torch.float32
     radius = treatment.radius or (RADIUS if one_sided else RADIUS_BF16)

@@ -16,13 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from polymod.batch import GlobalBatch
-from polymod.errors import UserError
 from polymod.metrics import StepMetrics
 from polymod.model.config import ModelConfig
 from polymod.model.heads import MaskedLM, initialise
 from polymod.model.install import add_languages
 from polymod.model.packs import Memory
 from polymod.train.config import ResidencyOptions, UpdateName
+from polymod.train.conflict import check_mapped
 from polymod.train.mapped import MappedHome
 from polymod.train.pinned import PinnedHome
 
@@ -143,13 +143,7 @@ def home_for(
     Raises:
         UserError: they own nothing, or the update reads text of other languages than those of a step.
     """
-    where = "--residency.mapped"
-    if config.arm != "modular":
-        fix = "leave it out, or give --arm modular"
-        raise UserError(f"languages have no packs in the {config.arm} arm", where=where, fix=fix)
-    if update.startswith("meta"):
-        what = f"--update {update} reads text of other languages than those of a step"
-        raise UserError(what, where=where, fix="leave it out, or give another --update")
+    check_mapped(config.arm, update)
     if device.type == "cuda":
         return PinnedHome(device)
     return MappedHome(options.folder or run, len(config.languages))
