@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +20,7 @@ from polymod.train.parallel import ALONE, Ranks
 
 RECORD = "run.json"
 TOKENIZER = "tokenizer.json"
+_COMMANDS = {"arm": "pretrain", "language": "extend", "task": "finetune"}  # by an option that is its own
 
 
 @contextmanager
@@ -64,12 +65,18 @@ def insist(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequ
     """A run that was begun must have been asked for the same; the arguments are those of ``opened``.
 
     Raises:
-        UserError: it belongs to another config or data (the message shows the difference).
+        UserError: it is another command's, or belongs to another config or data (the message shows the
+            difference).
     """
     before = read_json(run / RECORD)
     if source := before.get("identity", {}).get("source"):
         what = f"the folder holds a model made from {source}, which has no optimiser state to go on from"
         raise UserError(what, where=str(run), fix="give another --out; score, extend and export work on it")
+    theirs, ours = _command(before.get("config", {})), _command(type(config).model_fields)
+    if theirs and theirs != ours:
+        raise UserError(
+            f"the folder holds a run of {theirs}, not of {ours}", where=str(run), fix="give another --out"
+        )
     lines = [
         *difference(completed(before.get("config", {}), type(config)), config.model_dump(mode="json")),
         *difference(before.get("identity", {}), dict(identity)),
@@ -80,6 +87,11 @@ def insist(run: Path, config: Config, *, identity: Mapping[str, Any], free: Sequ
         raise UserError(
             what, where=str(run), fix="give another --out, or the options this run was begun with"
         )
+
+
+def _command(options: Collection[str]) -> str:
+    """The command that has these options."""
+    return next((command for option, command in _COMMANDS.items() if option in options), "")
 
 
 def found(run: Path) -> tuple[Saved, dict[str, Any]]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from _asserts import assert_user_error
-from polymod.config import Config
+from polymod.commands import extend, finetune, pretrain
+from polymod.config import Config, resolve
 from polymod.files import read_json, write_json
 from polymod.train.run import RECORD, opened
 
@@ -48,6 +49,30 @@ def test_an_option_that_is_gone_is_named(run):
     record["config"]["gone"] = True
     write_json(run / RECORD, record)
     assert_user_error(lambda: begin(run, Options(), data="a"), "gone: True -> (absent)")
+
+
+COMMANDS = {"pretrain": pretrain, "extend": extend, "finetune": finetune}
+NEEDED = {
+    "pretrain": {"data": "d"},
+    "extend": {"run": "r", "language": "it", "text": "t"},
+    "finetune": {"run": "r", "task": "nli", "data": "d", "source": "en"},
+}
+
+
+@pytest.mark.parametrize("before", COMMANDS)
+@pytest.mark.parametrize("now", COMMANDS)
+def test_a_run_of_another_command_is_called_so(tmp_path, before, now):
+    out = tmp_path / "run"
+    configs = {
+        name: resolve(COMMANDS[name].Config, {**NEEDED[name], "out": str(out)}, {}).value
+        for name in (before, now)
+    }
+    begin(out, configs[before])
+    if now == before:
+        begin(out, configs[now])
+        return
+    error = assert_user_error(lambda: begin(out, configs[now]), f"a run of {before}, not of {now}", "--out")
+    assert "->" not in str(error)
 
 
 def test_a_derived_model_says_what_it_was_made_from(run):
