@@ -45,12 +45,14 @@ def _extended(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, Any
     from polymod.text.tokenizer import load_tokenizer
     from polymod.train.addition import SURVEY, Addition
     from polymod.train.checkpoint import load_model
+    from polymod.train.conflict import check_blocks
     from polymod.train.extend import Extension
     from polymod.train.loop import TrainState
     from polymod.train.optim import build_optimizer
     from polymod.train.outcome import outcome, remember
     from polymod.train.run import TOKENIZER, opened
 
+    check_blocks(ranks.size, config.train)
     console = stderr(quiet=not ranks.first)
     addition = Addition.of(config)
     surveys = {} if (config.out / SURVEY).exists() or not ranks.first else addition.survey()

@@ -65,9 +65,11 @@ def _finetuned(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, An
     from polymod.files import require_space, sha256, write_json
     from polymod.tasks.finetuned import RESULT, keep_tokenizers
     from polymod.train.checkpoint import agreed, load_model, restore
+    from polymod.train.conflict import check_processes
     from polymod.train.log import logged, training_seconds
     from polymod.train.run import found, opened
 
+    check_processes(ranks.size, config.train.batch_size, "--train.batch-size")
     console = stderr(quiet=not ranks.first)
     base, _ = found(config.run)
     job = _job(config, base, ranks)

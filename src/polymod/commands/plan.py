@@ -70,7 +70,7 @@ class Config(CommandConfig):
 def main(config: Config) -> dict[str, Any]:
     """Count; nothing is built unless ``--calibrate`` asks for it."""
     from polymod.model.flops import flops_per_token, parameters
-    from polymod.train.conflict import check_mapped, check_modules
+    from polymod.train.conflict import check_blocks, check_mapped, check_modules
     from polymod.train.fitting import Need, changes
     from polymod.train.memory import BF16, activation_bytes, checkpoint_bytes, machine_memory, mapped_bytes
 
@@ -87,6 +87,7 @@ def main(config: Config) -> dict[str, Any]:
         check_mapped(config.arm, config.update)
     if config.update.startswith("meta"):
         check_modules(config.arm)
+    check_blocks(config.nproc, config.train, config.update)
     tokens, vocab_size = _data(config)
     model = _model(config, tuple(tokens), vocab_size)
     flops = flops_per_token(model, config.train.block_tokens, config.train.mask_probability)

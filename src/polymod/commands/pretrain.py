@@ -109,11 +109,13 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
     from polymod.train.checkpoint import agreed, checkpoint_folders, restore
+    from polymod.train.conflict import check_blocks
     from polymod.train.log import training_seconds, training_speed
     from polymod.train.pretraining import Pretraining, masked_lm
     from polymod.train.run import device_name, keep_tokenizer, opened
     from polymod.train.updates import build, compile_for, plan_of
 
+    check_blocks(ranks.size, config.train, config.update)
     console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
     if config.shard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from polymod.errors import UserError
 from polymod.model.config import Arm
-from polymod.train.config import UpdateName
+from polymod.train.config import TrainOptions, UpdateName
 
 
 def check_modules(arm: Arm) -> None:
@@ -25,3 +25,23 @@ def check_mapped(arm: Arm, update: UpdateName) -> None:
     if update.startswith("meta"):
         what = f"--update {update} reads text of other languages than those of a step"
         raise UserError(what, where=where, fix="leave it out, or give another --update")
+
+
+def check_processes(size: int, sequences: int, option: str) -> None:
+    """Refuse processes that get nothing of a batch (``UserError``).
+
+    Args:
+        size: how many there are.
+        sequences: of a batch.
+        option: what says how large a batch is.
+    """
+    if size > max(1, sequences):
+        idle = f"{size - sequences} of {size} processes would have nothing to do"
+        what = f"{idle}: a batch has {sequences} sequences"
+        raise UserError(what, where="--nproc", fix=f"lower --nproc or raise {option}")
+
+
+def check_blocks(size: int, train: TrainOptions, update: UpdateName = "joint") -> None:
+    """``check_processes`` for blocks of text. A meta step has queries for every process."""
+    if update != "meta":
+        check_processes(size, train.batch_tokens // train.block_tokens, "--train.batch-tokens")
