@@ -177,6 +177,22 @@ def test_a_trunk_that_does_not_fit_is_to_be_spread(capsys):
     assert not any("shard" in each["options"] for each in alone)
 
 
+@pytest.mark.parametrize(("nproc", "times"), [(1, 1), (2, 2), (8, 3)])
+def test_processes_beyond_the_cores_of_this_machine_save_no_time(monkeypatch, capsys, nproc, times):
+    monkeypatch.setattr("polymod.bench.timing.training_flops", lambda: 1e9)
+    monkeypatch.setattr("polymod.text.options.cores", lambda: 7)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 2)
+    monkeypatch.setattr("polymod.bench.calibration.seconds_per_step", lambda *_, **__: 5.0)
+    words = ["--model.preset", "tiny", "--num-languages", "2", "--nproc", str(nproc), "--calibrate", "1"]
+    words += ["--train.steps", "6", "--train.device", "cpu"]
+    document = plan(capsys, *words)
+    found, flops = document["time"], document["flops"]["total"]
+    assert found["device"]["seconds"] == pytest.approx(flops / 1e9 / times)
+    assert found["measured"]["seconds"] == pytest.approx(30 / times)
+    assert found["h200"]["seconds"] * nproc == pytest.approx(flops / found["h200"]["flops_per_second"])
+    assert plan(capsys, *words, *RATE)["time"]["device"]["seconds"] == pytest.approx(flops / 1e12 / nproc)
+
+
 def test_what_pretrain_refuses_of_sharding_is_no_plan(capsys):
     for words in ((), ("--nproc", "2", "--update", "pcgrad"), ("--nproc", "2", "--monitor.gradients", "5")):
         assert execute("plan", ["--num-languages", "2", "--shard", *words, *RATE]) == 2

@@ -135,11 +135,12 @@ def _time(config: Config, need: Need, flops: float) -> dict[str, Any]:
     """Seconds of the run in all, shared among the processes, by what is assumed of the device."""
     from polymod.bench.timing import training_flops
 
-    here = config.flops or training_flops()
-    rates = {"device": here, "h200": H200_SUSTAINED}
+    here, at_once = config.flops, config.nproc
+    if not here:
+        here, at_once = training_flops(), _at_once(config.nproc)
     found: dict[str, Any] = {
-        name: {"flops_per_second": rate, "seconds": flops / rate / config.nproc}
-        for name, rate in rates.items()
+        name: {"flops_per_second": rate, "seconds": flops / rate / processes}
+        for name, rate, processes in (("device", here, at_once), ("h200", H200_SUSTAINED, config.nproc))
     }
     if config.calibrate:
         from polymod.bench.calibration import seconds_per_step
@@ -149,9 +150,19 @@ def _time(config: Config, need: Need, flops: float) -> dict[str, Any]:
         device, dtype = device_and_dtype(config.train.device, config.train.precision)
         work = Work(need.model, need.train, need.update, need.treatment, device, dtype)
         step = seconds_per_step(work, rounds=config.calibrate)
-        seconds = step * config.train.steps / config.nproc
+        processes = config.nproc if device.type == "cuda" else _at_once(config.nproc)
+        seconds = step * config.train.steps / processes
         found["measured"] = {"seconds_per_step": step, "rounds": config.calibrate, "seconds": seconds}
     return found
+
+
+def _at_once(nproc: int) -> int:
+    """How many of the processes the cores of this machine serve as well as the one that was timed here."""
+    import torch
+
+    from polymod.text.options import cores
+
+    return min(nproc, max(1, cores() // torch.get_num_threads()))
 
 
 def _communication(config: Config, need: Need) -> dict[str, Any]:
