@@ -210,7 +210,10 @@ def test_every_arm_trains_on_the_same_data(data, straight, tmp_path, arm):
 
 
 WRONG = {
-    "an unknown language": (["--languages", "jp"], "did you mean 'ja'"),
+    "an unknown language": (
+        ["--languages", "jp"],
+        "--languages: unknown language 'jp'\n  fix: did you mean 'ja'",
+    ),
     "a language twice": (["--languages", "to,ton"], "both the language 'to'"),
     "a language that is not there": (["--languages", "en"], "not in the data"),
     "a misspelt key": (["--train.stepz", "3"], "--train.steps"),
@@ -229,7 +232,7 @@ WRONG = {
         ["--update", "meta", "--residency.mapped", "true"],
         "text of other languages",
     ),
-    "no CUDA": (["--train.device", "cuda"], "no CUDA device"),
+    "no CUDA": (["--train.device", "cuda"], "--train.device: no CUDA device"),
 }
 
 

@@ -217,3 +217,8 @@ def test_what_pretrain_refuses_of_an_arm_is_no_plan(words, said, capsys):
 def test_a_number_of_languages_goes_with_no_names(words, capsys):
     assert execute("plan", ["--num-languages", "3", *words, *RATE]) == 2
     assert f"--num-languages: {words[0]} says which languages" in capsys.readouterr().err
+
+
+def test_an_unknown_language_names_its_option(capsys):
+    assert execute("plan", ["--languages", "en,zz", *RATE]) == 2
+    assert "--languages: unknown language 'zz'" in capsys.readouterr().err

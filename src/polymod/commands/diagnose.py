@@ -53,7 +53,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.train.run import device_and_dtype
 
     console, path = stderr(), config.out / f"{config.what}.json"
-    device, _ = device_and_dtype(config.device, "fp32")
+    device, _ = device_and_dtype(config.device, "fp32", where="--device")
     subjects = [
         Subject.opened(Path(run), config.data, languages=config.languages, block=config.block_tokens)
         for run in config.runs
@@ -92,10 +92,16 @@ def _gaps(config: Config) -> dict[str, Any]:
     from polymod.train.run import device_and_dtype
 
     shards = Shards.open(config.data)
-    asked = [resolve(tag, shards.tags, where="--languages") for tag in canonical_all(config.languages)]
+    asked = [
+        resolve(tag, shards.tags, where="--languages")
+        for tag in canonical_all(config.languages, where="--languages")
+    ]
     comparison = Comparison(list(map(Path, config.runs)), shards, config.gaps, config.block_tokens)
     return comparison.made(
-        config.out, tuple(asked) or shards.tags, device_and_dtype(config.device, "fp32")[0], stderr()
+        config.out,
+        tuple(asked) or shards.tags,
+        device_and_dtype(config.device, "fp32", where="--device")[0],
+        stderr(),
     )
 
 

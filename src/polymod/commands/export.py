@@ -44,7 +44,10 @@ def main(config: Config) -> dict[str, Any]:
 
     source = _source(config.run)
     languages = source.saved.config.languages
-    wanted = {resolve(tag, languages) for tag in canonical_all(config.languages)} or {*languages}
+    wanted = {
+        resolve(tag, languages, where="--languages")
+        for tag in canonical_all(config.languages, where="--languages")
+    } or {*languages}
     tags = tuple(tag for tag in languages if tag in wanted)
     onnx = config.format == "onnx"
     _check(onnx, tags)

@@ -34,7 +34,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.train.parallel import joined
     from polymod.train.run import device_and_dtype
 
-    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    device, dtype = device_and_dtype(config.train.device, config.train.precision, where="--train.device")
     with joined(config.nproc, device, hang_after=config.hang_after) as ranks:
         return _extended(config, ranks, dtype)
 

@@ -55,7 +55,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.train.parallel import joined
     from polymod.train.run import device_and_dtype
 
-    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    device, dtype = device_and_dtype(config.train.device, config.train.precision, where="--train.device")
     with joined(config.nproc, device, hang_after=config.hang_after) as ranks:
         return _finetuned(config, ranks, dtype)
 
@@ -110,7 +110,10 @@ def _job(config: Config, base: Saved, ranks: Ranks) -> Finetuning:
     sources = read_sources(
         task_named(config.task),
         config.data,
-        [resolve(tag, base.config.languages) for tag in canonical_all(config.source)],
+        [
+            resolve(tag, base.config.languages, where="--source")
+            for tag in canonical_all(config.source, where="--source")
+        ],
         Tokenizers(config.run),
         longest=longest_of(base.config, config.train),
         most=config.max_examples,

@@ -147,7 +147,7 @@ def _time(config: Config, need: Need, flops: float) -> dict[str, Any]:
         from polymod.bench.stepping import Work
         from polymod.train.run import device_and_dtype
 
-        device, dtype = device_and_dtype(config.train.device, config.train.precision)
+        device, dtype = device_and_dtype(config.train.device, config.train.precision, where="--train.device")
         work = Work(need.model, need.train, need.update, need.treatment, device, dtype)
         step = seconds_per_step(work, rounds=config.calibrate)
         processes = config.nproc if device.type == "cuda" else _at_once(config.nproc)
@@ -186,11 +186,13 @@ def _data(config: Config) -> tuple[dict[str, int], int]:
     if config.data is not None:
         from polymod.text.shards import Shards
 
-        shards = Shards.open(config.data, languages=canonical_all(config.languages) or None, verify=False)
+        shards = Shards.open(
+            config.data, languages=canonical_all(config.languages, where="--languages") or None, verify=False
+        )
         there = {tag: shards.num_tokens(tag, "train") for tag in shards.tags}
         most = config.mixture.max_tokens
         return {tag: min(count, most or count) for tag, count in there.items()}, shards.vocabulary.size
-    tags = canonical_all(config.languages) or tuple(
+    tags = canonical_all(config.languages, where="--languages") or tuple(
         f"qaa-x-{i:05d}" for i in range(config.num_languages or 1)
     )
     return dict.fromkeys(tags, 0), config.vocab_size

@@ -98,7 +98,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.train.parallel import joined
     from polymod.train.run import device_and_dtype
 
-    device, dtype = device_and_dtype(config.train.device, config.train.precision)
+    device, dtype = device_and_dtype(config.train.device, config.train.precision, where="--train.device")
     with joined(config.nproc, device, hang_after=config.hang_after) as ranks:
         return _pretrained(config, ranks, dtype)
 
@@ -117,7 +117,7 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
 
     check_blocks(ranks.size, config.train, config.update)
     console = stderr(quiet=not ranks.first)
-    shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
+    shards = Shards.open(config.data, languages=canonical_all(config.languages, where="--languages") or None)
     if config.shard:
         check_sharding(ranks, config.update, config.monitor, config.residency)
     model_config = config.model_config_for(shards)

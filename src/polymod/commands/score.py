@@ -67,7 +67,10 @@ def _tags(config: Config, model: ModelConfig, common: str) -> tuple[str, ...]:
     there, data, own = read_data(config.data)["languages"], config.data, Tokenizers(config.run)
     tokenizer = sha256(data / TOKENIZER)
     fit = {tag for tag in model.languages if tokenizer == (own.sha256(tag) if own.has_own(tag) else common)}
-    asked = [resolve(tag, model.languages) for tag in canonical_all(config.languages)]
+    asked = [
+        resolve(tag, model.languages, where="--languages")
+        for tag in canonical_all(config.languages, where="--languages")
+    ]
     for tag in asked or ([] if fit else model.languages):
         if tag not in fit:
             lies = config.run / "data" / language_name(tag)
@@ -89,7 +92,9 @@ def _via(module: str, model: ModelConfig, tags: tuple[str, ...]) -> dict[str, st
 
     if module == "target":
         return {}
-    return dict.fromkeys(tags, None if module == "none" else resolve(module, model.languages))
+    return dict.fromkeys(
+        tags, None if module == "none" else resolve(module, model.languages, where="--module")
+    )
 
 
 def show(document: dict[str, Any]) -> None:

@@ -78,7 +78,7 @@ def main(config: Config) -> dict[str, Any]:
     from polymod.study.work import Study
     from polymod.text.shards import Shards
 
-    shards = Shards.open(config.data, languages=canonical_all(config.languages) or None)
+    shards = Shards.open(config.data, languages=canonical_all(config.languages, where="--languages") or None)
 
     def config_of(options: Options) -> pretrain.Config:
         given = {**options, "data": str(config.data), "out": str(config.out)}

@@ -53,7 +53,7 @@ def main(config: Config) -> dict[str, Any]:
     insist_alike(others)
     insist_alike([runs[0], *others[:1]], same_sources=False)
     task, controls = TASKS[runs[0].spec.task], controls_of(config.module, [*runs, *others])
-    asked_for = canonical_all(config.languages)
+    asked_for = canonical_all(config.languages, where="--languages")
     files = {tag: find(config.data, task, config.split, tag) for tag in asked_for} or find_all(
         config.data, task, config.split
     )
@@ -85,7 +85,7 @@ def _measured(
     from polymod.tasks.transfer import measure
     from polymod.train.run import device_and_dtype
 
-    device, _ = device_and_dtype(config.device, "fp32")
+    device, _ = device_and_dtype(config.device, "fp32", where="--device")
     done = dict.fromkeys(examples, 0)
     with bars("examples", stderr()) as group:
 

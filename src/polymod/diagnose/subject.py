@@ -50,7 +50,10 @@ class Subject:
         """
         saved, record = found(run)
         config = saved.config
-        named = tuple(resolve(tag, config.languages) for tag in canonical_all(languages))
+        named = tuple(
+            resolve(tag, config.languages, where="--languages")
+            for tag in canonical_all(languages, where="--languages")
+        )
         for tag in named:
             if tag in config.own_vocabularies:
                 what = f"{tag!r} has a vocabulary of its own; its text is not in data of the run's tokenizer"

@@ -138,7 +138,9 @@ class ResidencyOptions(Config):
     languages: int = Field(
         32, ge=0, description="languages that stay in memory, last used first, besides those of a step"
     )
-    folder: Path | None = Field(None, description="where that file is, on a local disk; the run folder")
+    folder: Path | None = Field(
+        None, description="where that file is, on a local disk; the run's folder if left out"
+    )
 
 
 _TINY = {

@@ -125,17 +125,20 @@ def versions() -> dict[str, str]:
     return {**packages, "python": platform.python_version(), "threads": str(torch.get_num_threads())}
 
 
-def device_and_dtype(device: str, precision: str) -> tuple[torch.device, torch.dtype]:
+def device_and_dtype(device: str, precision: str, *, where: str = "") -> tuple[torch.device, torch.dtype]:
     """Where to compute and in what: ``auto`` is CUDA with bf16 where there is one, else the CPU with fp32.
+
+    Args:
+        where: the option that the device was given with.
 
     Raises:
         UserError: there is no such device.
     """
     if not re.fullmatch(r"auto|(cpu|cuda)(:\d+)?", device):
-        raise UserError(f"no device is called {device!r}", fix="choose auto, cpu or cuda")
+        raise UserError(f"no device is called {device!r}", where=where, fix="choose auto, cpu or cuda")
     chosen = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"no CUDA device here for {device!r}", fix="choose the device cpu")
+        raise UserError(f"no CUDA device here for {device!r}", where=where, fix="choose the device cpu")
     half = precision == "bf16" or (precision == "auto" and chosen.type == "cuda")
     return chosen, torch.bfloat16 if half else torch.float32
 
