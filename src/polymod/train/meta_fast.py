@@ -27,7 +27,7 @@ from polymod.train.config import TrainOptions, TreatmentOptions
 from polymod.train.conflict import check_modules
 from polymod.train.joint import apply, backward_all, begun
 from polymod.train.loop import TrainState, Update
-from polymod.train.meta import Tensors, gradient, leaves, norm
+from polymod.train.meta import Tensors, gradient, leaves, norm, zeros
 from polymod.train.parallel import ALONE, Ranks
 
 RADIUS, RADIUS_BF16 = 1e-3, 1e-2
@@ -75,8 +75,7 @@ def meta_fast(
         with state.reducer.summing(batch, metrics):
             backward_all(model, batch, dtype, metrics)
         v = {name: p.grad for name, p in trunk.items() if p.grad is not None}
-        plain = {name: p.grad.clone() for name, p in packs.items() if p.grad is not None}
-        phi = {name: packs[name].detach().clone() for name in plain}
+        through: Tensors = {}
         theta, slope, old_phi, base = (carried(state.extra, kind, device) for kind in KINDS)
         if theta:
             previous = kept.get(before) or batch_at(before)
@@ -84,9 +83,12 @@ def meta_fast(
             at = partial(gradient_of_packs, model, previous, dtype, seed, ranks=state.ranks)
             direction = {name: slope[name].mul_(v[name]) if slope else v[name] for name in v}
             through = difference(at, theta, old_phi, direction, base if one_sided else None, radius)
-            for name, gradient in through.items():
-                direct, bent = packs[name].grad, gradient if slope else treatment.inner_rate * gradient
-                packs[name].grad = -bent if direct is None else direct - bent
+        direct = {name: p.grad for name, p in packs.items() if p.grad is not None}
+        plain = {name: _into(base.get(name), gradient) for name, gradient in direct.items()}
+        phi = {name: _into(old_phi.get(name), packs[name].detach()) for name in direct}
+        for name, bent in through.items():
+            bent = bent if slope else bent.mul_(treatment.inner_rate)
+            packs[name].grad = direct[name].sub_(bent) if name in direct else bent.neg_()
         kept.clear()
         state.extra, last = {}, state.extra
         theta = {name: _into(last.get(THETA + name), p.detach()) for name, p in trunk.items()}
@@ -128,7 +130,7 @@ def difference(
 
     ahead = shifted(e)
     behind, width = (shifted(-2 * e), 2 * e) if base is None else (base, e)
-    return {name: (ahead[name] - behind[name]) / width for name in phi}
+    return {name: ahead[name].sub_(behind[name]).div_(width) for name in phi}
 
 
 def adam_slope(m: Tensor, v: Tensor, g: Tensor, step: Tensor, options: TrainOptions) -> Tensor:
@@ -190,14 +192,15 @@ def gradient_of_packs(
     """Gradient of the packs on a batch, with the dropout of its step; the trunk's is not computed."""
     ranks.seed(*dropout)
     by = leaves(phi, phi)
-    total = {name: torch.zeros_like(tensor) for name, tensor in phi.items()}
+    total: Tensors = {}
     for micro in batch.micro:
         on_device = micro.to(next(iter(phi.values())).device)
         with torch.autocast(on_device.ids_N.device.type, dtype, enabled=dtype != torch.float32):
             scale = {"scale": 1.0 / max(1, batch.num_targets)}
             loss = functional_call(model, {**theta, **by}, (on_device,), scale)[0]
-        for name, part in gradient(loss, by).items():
-            total[name] += part
+        parts = gradient(loss, by)
+        total = {name: total[name] + part for name, part in parts.items()} if total else parts
+    total = total or zeros(phi)
     ranks.sum_(list(total.values()), "packs")
     return total
 
