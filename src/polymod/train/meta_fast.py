@@ -86,9 +86,7 @@ def meta_fast(
         direct = {name: p.grad for name, p in packs.items() if p.grad is not None}
         plain = {name: _into(base.get(name), gradient) for name, gradient in direct.items()}
         phi = {name: _into(old_phi.get(name), packs[name].detach()) for name in direct}
-        for name, bent in through.items():
-            bent = bent if slope else bent.mul_(treatment.inner_rate)
-            packs[name].grad = direct[name].sub_(bent) if name in direct else bent.neg_()
+        _bend(packs, through, 1.0 if slope else treatment.inner_rate)
         kept.clear()
         state.extra, last = {}, state.extra
         theta = {name: _into(last.get(THETA + name), p.detach()) for name, p in trunk.items()}
@@ -203,6 +201,13 @@ def gradient_of_packs(
     total = total or zeros(phi)
     ranks.sum_(list(total.values()), "packs")
     return total
+
+
+def _bend(packs: Mapping[str, torch.nn.Parameter], through: Tensors, rate: float) -> None:
+    """Take ``rate`` times what came through the trunk off the gradients of the packs, in place."""
+    for name, bent in through.items():
+        direct = packs[name].grad
+        packs[name].grad = bent.mul_(-rate) if direct is None else direct.sub_(bent, alpha=rate)
 
 
 def _into(buffer: Tensor | None, values: Tensor) -> Tensor:
