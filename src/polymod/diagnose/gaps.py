@@ -124,8 +124,11 @@ def _reference(by_setting: Mapping[str, Sequence[Compared]], condition: str) -> 
     return alone[0]
 
 
-def _unlike(runs: Iterable[Compared], alone: Sequence[Compared], condition: str) -> str:
+def _unlike(runs: Sequence[Compared], alone: Sequence[Compared], condition: str) -> str:
     """Why runs do not fit the condition beside monolingual ones; empty if they do."""
+    asked = {tag for run in alone for tag in run.losses}
+    if not any(asked & run.losses.keys() for run in runs):
+        return f"has not {', '.join(sorted(asked))}"
     if condition == "same-updates":
         budget = {(run.steps, run.batch_tokens) for run in alone}
         other = next((run for run in runs if {(run.steps, run.batch_tokens)} != budget), None)

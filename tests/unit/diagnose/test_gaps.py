@@ -103,6 +103,13 @@ def test_each_condition_finds_its_reference_and_leaves_the_rest_out():
         gaps([*few, *RUNS[6:]], ENTROPY, condition="same-updates")
 
 
+def test_a_setting_without_the_language_of_the_reference_is_left_out():
+    runs = [replace(mono(tag, 0, 3.0), setting=f"mono-{tag}") for tag in ("en", "to")]
+    document = gaps([*runs, among(0, 3.5, 3.8)], ENTROPY, condition="same-updates")
+    assert document["reference"] == "mono-en" and document["left_out"] == {"mono-to": "has not en"}
+    assert set(document["mean"]) == {"shared"}
+
+
 def test_who_has_learnt_only_frequencies_is_noted():
     near = [replace(run, setting="near", losses={"en": 5.6, "to": 6.0}) for run in RUNS[6:]]
     assert gaps([*RUNS, *near], ENTROPY, condition="same-updates")["notes"] == {"near": NOTE}
