@@ -121,6 +121,11 @@ def resolve(code: str, installed: Sequence[str], *, where: str = "", place: str 
     raise LanguageError(f"language {describe(tag)} is not {place}", where=where, fix=fix)
 
 
+def resolve_all(codes: Iterable[str], installed: Sequence[str], *, where: str = "") -> tuple[str, ...]:
+    """The installed tags that codes mean, in the order given, none twice (errors as those of both above)."""
+    return tuple(resolve(tag, installed, where=where) for tag in canonical_all(codes, where=where))
+
+
 def name(tag: str) -> str | None:
     """English name of a tag's language where the table below has one."""
     return _names().get(tag.split("-")[0])

@@ -10,11 +10,9 @@ import torch
 
 from _ranks import commands, together, train, trains
 from polymod.cli import execute
-from polymod.errors import UserError
 from polymod.train.checkpoint import checkpoint_folders, read_tensors
 from polymod.train.log import read_metrics
 from polymod.train.parallel import Ranks
-from polymod.train.sharding import check_sharding
 
 from .conftest import SMALL_MODEL
 
@@ -131,10 +129,3 @@ def test_one_process_cannot_share(data, tmp_path, capsys):
     assert "one process has nobody to share the trunk with" in said
     assert "give --nproc" in said
     assert not (tmp_path / "run").exists()
-
-
-def test_what_it_does_not_go_with_is_refused():
-    check_sharding(Ranks(0, 2), {})
-    with pytest.raises(UserError, match="does not go with --update pcgrad: it needs") as error:
-        check_sharding(Ranks(0, 2), {"--update pcgrad": "it needs gradients"})
-    assert "leave out one of the two" in str(error.value)

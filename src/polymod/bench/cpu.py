@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import statistics
-import tempfile
-import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import torch
 
-from polymod.bench.data import MappedTokens
+from polymod.bench.data import tokens_per_second
 from polymod.bench.peers import Ours, bench_config, differences, ragged_batch, twins
 from polymod.bench.timing import interleaved, ratio
-from polymod.data.loader import BatchPlan, TrainLoader
-from polymod.data.masking import Masking
 from polymod.model.heads import MaskedLM, initialise
 
 Case = dict[str, Any]
@@ -55,31 +51,12 @@ def modularity_tax(rounds: int) -> Case:
     return {"ratio": ratio(seconds["modular"], seconds["shared"])}
 
 
-def loader(rounds: int) -> Case:
-    """Tokens per second of packing and masking on one core, from memory-mapped shards of eight languages."""
-    block, batch_tokens, vocab = 512, 2**17, 250_002
-    with tempfile.TemporaryDirectory() as folder:
-        tokens = MappedTokens(Path(folder), vocab)
-        masking = Masking(vocab - 1, (0, 1, 2, 3, vocab - 1), vocab)
-        plan = BatchPlan(block, batch_tokens, 2**15, 0.7, 0)
-        train = TrainLoader(tokens, tokens.tags, masking, plan, bos_id=0)
-        rates, fill = [], 0
-        for step in range(rounds + 1):
-            started = time.perf_counter()
-            batch = train.at(step * 1000)
-            rates.append(batch_tokens / (time.perf_counter() - started))
-            fill = sum(micro.num_tokens for micro in batch.micro)
-    rates = rates[1:]
-    spread = {"median": statistics.median(rates), "min": min(rates), "max": max(rates), "rounds": len(rates)}
-    return {"tokens_per_second": spread["median"], "spread": spread, "fill": fill / batch_tokens}
-
-
 CASES: dict[str, Callable[[int], Case]] = {
     "transformers_v32k": lambda rounds: beside_transformers(32_000, rounds),
     "transformers_v250k": lambda rounds: beside_transformers(250_002, rounds),
     "installed_1000_over_8": installed,
     "modularity_tax": modularity_tax,
-    "loader": loader,
+    "loader": partial(tokens_per_second, 8),
 }
 
 

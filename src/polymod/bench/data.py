@@ -32,8 +32,7 @@ def tokens_per_second(languages: int, rounds: int) -> Case:
             started = time.process_time()
             train.at(step + 1)
             rates.append(BATCH / (time.process_time() - started))
-    spread = {"median": statistics.median(rates), "min": min(rates), "max": max(rates), "rounds": rounds}
-    return {"spread": spread, "target": 2e6}
+    return {"spread": _spread(rates), "target": 2e6}
 
 
 def fill(rounds: int) -> Case:

@@ -23,7 +23,7 @@ from tokenizers import Tokenizer, models, trainers
 from polymod.bench.peers import bench_config
 from polymod.bench.timing import interleaved, ratio
 from polymod.errors import Failure
-from polymod.languages import canonical_all, resolve
+from polymod.languages import resolve_all
 from polymod.model.config import ModelConfig
 from polymod.model.heads import MaskedLM, initialise
 from polymod.model.hf_names import hub_config, hub_name, to_hub
@@ -113,7 +113,7 @@ def mixed_sentences(folder: Path | None, languages: Sequence[str] = ()) -> tuple
         files = files_below(folder)
         there = [*files]
         spread = there[:: max(1, len(there) // LANGUAGES)][:LANGUAGES]
-        asked = [resolve(tag, there, where="--languages") for tag in canonical_all(languages)]
+        asked = resolve_all(languages, there, where="--languages")
         lines = {tag: _some_lines(files[tag]) for tag in asked or spread}
     texts = [text for row in zip(*lines.values(), strict=True) for text in row]
     return texts, list(lines) * (len(texts) // len(lines))

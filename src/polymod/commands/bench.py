@@ -74,11 +74,12 @@ def _write(folder: Path, document: dict[str, Any]) -> None:
 
 def show(document: dict[str, Any]) -> None:
     """One line per case."""
-    print(f"{'case':<24} {'median':>8} {'min':>8} {'max':>8}  {'':<40}")
+    print(f"{'case':<24} {'median':>8} {'min':>8} {'max':>8} {'rounds':>6}  {'':<40}")
     for name, case in document["cases"].items():
-        spread = case.get("ratio") or {key: value / 1e6 for key, value in case["spread"].items()}
+        spread = case.get("ratio") or {key: case["spread"][key] / 1e6 for key in ("median", "min", "max")}
+        rounds = (case.get("ratio") or case["spread"])["rounds"]
         unit = case.get("unit", "times" if "ratio" in case else "million tokens/s")
-        numbers = f"{spread['median']:8.3f} {spread['min']:8.3f} {spread['max']:8.3f}  {unit}"
+        numbers = f"{spread['median']:8.3f} {spread['min']:8.3f} {spread['max']:8.3f} {rounds:>6}  {unit}"
         proof = ""
         if "loss_difference" in case:
             loss, gradient = case["loss_difference"], case["gradient_difference"]

@@ -86,20 +86,17 @@ def _averages(config: Config, results: list[dict[str, Any]]) -> list[dict[str, A
 
 def _gaps(config: Config) -> dict[str, Any]:
     """Score all runs on the same text, then compare them."""
-    from polymod.languages import canonical_all, resolve
+    from polymod.languages import resolve_all
     from polymod.study.compare import Comparison
     from polymod.text.shards import Shards
     from polymod.train.run import device_and_dtype
 
     shards = Shards.open(config.data)
-    asked = [
-        resolve(tag, shards.tags, where="--languages")
-        for tag in canonical_all(config.languages, where="--languages")
-    ]
+    asked = resolve_all(config.languages, shards.tags, where="--languages")
     comparison = Comparison(list(map(Path, config.runs)), shards, config.gaps, config.block_tokens)
     return comparison.made(
         config.out,
-        tuple(asked) or shards.tags,
+        asked or shards.tags,
         device_and_dtype(config.device, "fp32", where="--device")[0],
         stderr(),
     )

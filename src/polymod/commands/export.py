@@ -38,16 +38,13 @@ class Config(CommandConfig):
 def main(config: Config) -> dict[str, Any]:
     """Write the directory under another name, load it with what it is for, compare, rename."""
     from polymod.files import MANIFEST, atomic_folder, require_space, sha256, write_json, write_manifest
-    from polymod.languages import canonical_all, resolve
+    from polymod.languages import resolve_all
     from polymod.model.fold import fold_vocabulary
     from polymod.model.install import drop_language
 
     source = _source(config.run)
     languages = source.saved.config.languages
-    wanted = {
-        resolve(tag, languages, where="--languages")
-        for tag in canonical_all(config.languages, where="--languages")
-    } or {*languages}
+    wanted = {*resolve_all(config.languages, languages, where="--languages")} or {*languages}
     tags = tuple(tag for tag in languages if tag in wanted)
     onnx = config.format == "onnx"
     _check(onnx, tags)

@@ -101,7 +101,7 @@ def _finetuned(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, An
 
 def _job(config: Config, base: Saved, ranks: Ranks) -> Finetuning:
     """What is fine-tuned on what."""
-    from polymod.languages import canonical_all, resolve
+    from polymod.languages import resolve_all
     from polymod.tasks.finetuning import Finetuning, longest_of
     from polymod.tasks.sources import read_sources
     from polymod.tasks.task import task_named
@@ -110,10 +110,7 @@ def _job(config: Config, base: Saved, ranks: Ranks) -> Finetuning:
     sources = read_sources(
         task_named(config.task),
         config.data,
-        [
-            resolve(tag, base.config.languages, where="--source")
-            for tag in canonical_all(config.source, where="--source")
-        ],
+        resolve_all(config.source, base.config.languages, where="--source"),
         Tokenizers(config.run),
         longest=longest_of(base.config, config.train),
         most=config.max_examples,

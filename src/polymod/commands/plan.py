@@ -70,7 +70,7 @@ class Config(CommandConfig):
 def main(config: Config) -> dict[str, Any]:
     """Count; nothing is built unless ``--calibrate`` asks for it."""
     from polymod.model.flops import flops_per_token, parameters
-    from polymod.train.conflict import check_blocks, check_mapped, check_modules
+    from polymod.train.conflict import check_blocks, check_mapped, check_modules, check_shard
     from polymod.train.fitting import Need, changes
     from polymod.train.memory import BF16, activation_bytes, checkpoint_bytes, machine_memory, mapped_bytes
 
@@ -79,10 +79,7 @@ def main(config: Config) -> dict[str, Any]:
         what = f"{named} says which languages there are"
         raise UserError(what, where="--num-languages", fix="leave out one of the two")
     if config.shard:
-        from polymod.train.parallel import Ranks
-
-        ranks = Ranks(0, config.nproc)
-        pretrain.check_sharding(ranks, config.update, config.monitor, config.residency)
+        check_shard(config.nproc, config.update, config.residency, monitored=config.monitor.gradients > 0)
     if config.residency.mapped:
         check_mapped(config.arm, config.update)
     if config.update.startswith("meta"):

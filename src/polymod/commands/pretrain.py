@@ -109,17 +109,17 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
     from polymod.train.checkpoint import agreed, checkpoint_folders, restore
-    from polymod.train.conflict import check_blocks
+    from polymod.train.conflict import check_blocks, check_shard
     from polymod.train.log import training_seconds, training_speed
     from polymod.train.pretraining import Pretraining, masked_lm
     from polymod.train.run import device_name, keep_tokenizer, opened
     from polymod.train.updates import build, compile_for, plan_of
 
     check_blocks(ranks.size, config.train, config.update)
+    if config.shard:
+        check_shard(ranks.size, config.update, config.residency, monitored=config.monitor.gradients > 0)
     console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages, where="--languages") or None)
-    if config.shard:
-        check_sharding(ranks, config.update, config.monitor, config.residency)
     model_config = config.model_config_for(shards)
     job = Pretraining(shards, model_config, config.train, config.mixture, ranks, spread=config.shard)
     identity, state = job.identity, job.new_state(config.residency, config.update, config.out)
@@ -153,22 +153,6 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
         seconds = training_seconds(config.out)
         speed = training_speed(config.out, job.flops_per_token, device_name(ranks.device), ranks.size)
     return {"run": str(config.out), "step": state.step, "seconds": seconds, "speed": speed, "valid": valid}
-
-
-def check_sharding(
-    ranks: Ranks, update: UpdateName, monitor: MonitorOptions, residency: ResidencyOptions
-) -> None:
-    """Refuse what ``--shard`` does not go with."""
-    from polymod.train import sharding
-
-    against = {}
-    if update != "joint":
-        against["--update " + update] = "it needs gradients of the whole trunk in one place"
-    if monitor.gradients:
-        against["--monitor.gradients"] = "it compares gradients of the whole trunk"
-    if residency.mapped:
-        against["--residency.mapped"] = "the two have not been tried together"
-    sharding.check_sharding(ranks, against)
 
 
 def _train(

@@ -59,7 +59,7 @@ def main(config: Config) -> dict[str, Any]:
 def _tags(config: Config, model: ModelConfig, common: str) -> tuple[str, ...]:
     """Languages to score: their tokenizer, the run's or one of their own, must be that of the data."""
     from polymod.files import language_name, sha256
-    from polymod.languages import canonical_all, resolve
+    from polymod.languages import resolve_all
     from polymod.text.shards import read_data
     from polymod.text.tokenizer import TOKENIZER
     from polymod.text.tokenizers import Tokenizers
@@ -67,10 +67,7 @@ def _tags(config: Config, model: ModelConfig, common: str) -> tuple[str, ...]:
     there, data, own = read_data(config.data)["languages"], config.data, Tokenizers(config.run)
     tokenizer = sha256(data / TOKENIZER)
     fit = {tag for tag in model.languages if tokenizer == (own.sha256(tag) if own.has_own(tag) else common)}
-    asked = [
-        resolve(tag, model.languages, where="--languages")
-        for tag in canonical_all(config.languages, where="--languages")
-    ]
+    asked = resolve_all(config.languages, model.languages, where="--languages")
     for tag in asked or ([] if fit else model.languages):
         if tag not in fit:
             lies = config.run / "data" / language_name(tag)

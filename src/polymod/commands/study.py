@@ -105,14 +105,14 @@ def _require_fit(cell: Cell, config: pretrain.Config, job: Pretraining) -> None:
     """The update must fit model and data; a model without weights is enough to know. So must --shard."""
     import torch
 
-    from polymod.commands.pretrain import check_sharding
     from polymod.model.heads import MaskedLM
-    from polymod.train.parallel import Ranks
+    from polymod.train.conflict import check_shard
     from polymod.train.updates import build, plan_of
 
     with torch.device("meta"), placed(cell):
         if config.shard:
-            check_sharding(Ranks(0, config.nproc), config.update, config.monitor, config.residency)
+            monitored = config.monitor.gradients > 0
+            check_shard(config.nproc, config.update, config.residency, monitored=monitored)
         build(config.update, plan_of(job, MaskedLM(job.config), config.treatment, torch.float32))
 
 

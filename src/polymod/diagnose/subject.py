@@ -13,7 +13,7 @@ from polymod.data.loader import BatchPlan
 from polymod.data.masking import Masking
 from polymod.errors import UserError
 from polymod.files import problems, sha256
-from polymod.languages import canonical_all, resolve
+from polymod.languages import resolve_all
 from polymod.model.heads import MaskedLM
 from polymod.text.shards import Shards
 from polymod.train.checkpoint import Saved, checkpoint_folders, load_model, read
@@ -50,10 +50,7 @@ class Subject:
         """
         saved, record = found(run)
         config = saved.config
-        named = tuple(
-            resolve(tag, config.languages, where="--languages")
-            for tag in canonical_all(languages, where="--languages")
-        )
+        named = resolve_all(languages, config.languages, where="--languages")
         for tag in named:
             if tag in config.own_vocabularies:
                 what = f"{tag!r} has a vocabulary of its own; its text is not in data of the run's tokenizer"

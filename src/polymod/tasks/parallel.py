@@ -9,7 +9,7 @@ from itertools import combinations
 from pathlib import Path
 
 from polymod.errors import UserError
-from polymod.languages import LanguageError, canonical, canonical_all, resolve
+from polymod.languages import LanguageError, canonical, resolve, resolve_all
 from polymod.tasks.examples import some
 from polymod.tasks.lines import lines, refuse
 from polymod.text.streams import COMPRESSIONS
@@ -66,7 +66,7 @@ def read_parallel(
     Raises:
         UserError: no files, files that do not fit together, a language that is not there.
     """
-    wanted = tuple(resolve(tag, installed) for tag in canonical_all(languages, where="--languages"))
+    wanted = resolve_all(languages, installed, where="--languages")
     folder, names = _folder(data)
     pairs, left_out = _pair_files(folder, names)
     if pairs:

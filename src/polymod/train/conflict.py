@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from polymod.errors import UserError
 from polymod.model.config import Arm
-from polymod.train.config import TrainOptions, UpdateName
+from polymod.train.config import ResidencyOptions, TrainOptions, UpdateName
 
 
 def check_modules(arm: Arm) -> None:
@@ -25,6 +25,25 @@ def check_mapped(arm: Arm, update: UpdateName) -> None:
     if update.startswith("meta"):
         what = f"--update {update} reads text of other languages than those of a step"
         raise UserError(what, where=where, fix="leave it out, or give another --update")
+
+
+def check_shard(size: int, update: UpdateName, residency: ResidencyOptions, *, monitored: bool) -> None:
+    """Refuse to spread the trunk over one process, or with what needs all of it in one place (``UserError``).
+
+    Args:
+        size: processes.
+    """
+    if size == 1:
+        what = "one process has nobody to share the trunk with"
+        raise UserError(what, where="--shard", fix="give --nproc or use torchrun, or leave --shard out")
+    for given, option, why in (
+        (update != "joint", f"--update {update}", "it needs gradients of the whole trunk in one place"),
+        (monitored, "--monitor.gradients", "it compares gradients of the whole trunk"),
+        (residency.mapped, "--residency.mapped", "the two have not been tried together"),
+    ):
+        if given:
+            what = f"a trunk spread over processes does not go with {option}: {why}"
+            raise UserError(what, where="--shard", fix="leave out one of the two")
 
 
 def check_processes(size: int, sequences: int, option: str) -> None:

@@ -17,27 +17,9 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from polymod.errors import UserError
 from polymod.model.heads import MaskedLM
 from polymod.model.partition import TRUNK, owner
 from polymod.train.parallel import Ranks
-
-
-def check_sharding(ranks: Ranks, against: Mapping[str, str]) -> None:
-    """Refuse what a spread trunk does not go with.
-
-    Args:
-        against: options that were given, and why each does not go with it.
-
-    Raises:
-        UserError: there are any, or there is one process only.
-    """
-    if ranks.alone:
-        what = "one process has nobody to share the trunk with"
-        raise UserError(what, where="--shard", fix="give --nproc or use torchrun, or leave --shard out")
-    for option, why in against.items():
-        what = f"a trunk spread over processes does not go with {option}: {why}"
-        raise UserError(what, where="--shard", fix="leave out one of the two")
 
 
 def shard(model: MaskedLM, ranks: Ranks) -> None:

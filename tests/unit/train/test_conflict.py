@@ -1,4 +1,4 @@
-"""Options that do not go together: more processes than a batch has sequences."""
+"""Options that do not go together."""
 
 import pytest
 import torch
@@ -6,7 +6,8 @@ import torch
 from _asserts import assert_user_error
 from polymod.commands import extend, finetune, plan, pretrain
 from polymod.config import resolve
-from polymod.train.conflict import check_processes
+from polymod.train.config import ResidencyOptions
+from polymod.train.conflict import check_processes, check_shard
 from polymod.train.parallel import Ranks
 
 SIZES = {"batch_tokens": 70, "block_tokens": 32}
@@ -44,3 +45,24 @@ def test_it_is_no_plan_but_for_meta_steps_whose_queries_are_shared():
 def test_one_process_and_as_many_as_sequences_go():
     check_processes(1, 0, "--x")
     check_processes(2, 2, "--x")
+
+
+@pytest.mark.parametrize(
+    ("size", "update", "mapped", "monitored", "parts"),
+    [
+        (
+            2,
+            "pcgrad",
+            False,
+            False,
+            ("does not go with --update pcgrad: it needs", "leave out one of the two"),
+        ),
+        (2, "joint", False, True, ("does not go with --monitor.gradients", "leave out one of the two")),
+        (2, "joint", True, False, ("does not go with --residency.mapped", "leave out one of the two")),
+        (1, "joint", False, False, ("one process has nobody to share the trunk with", "give --nproc")),
+    ],
+)
+def test_what_a_spread_trunk_does_not_go_with_is_refused(size, update, mapped, monitored, parts):
+    check_shard(2, "joint", ResidencyOptions(), monitored=False)
+    residency = ResidencyOptions(mapped=mapped)
+    assert_user_error(lambda: check_shard(size, update, residency, monitored=monitored), *parts)
