@@ -7,6 +7,7 @@ languages of the large model are out of memory (``--residency.mapped``).
 from __future__ import annotations
 
 import multiprocessing
+import os
 import statistics
 import tempfile
 import time
@@ -122,11 +123,16 @@ def turnover(languages: int, rounds: int) -> Case:
 
 
 def memory(languages: int, rounds: int, *, mapped: bool = True) -> Case:
-    """Peak memory of a process that begins a run, makes steps and saves a checkpoint."""
+    """Peak memory of a process that begins a run, makes steps and saves a checkpoint.
+
+    Every tensor has pages of its own, which go back when it does. Otherwise glibc learns from the order of
+    calls which memory to keep, and the peak of one and the same run is another each time, by a tenth.
+    """
     few, many = [], []
-    for _ in range(min(rounds, 2)):
-        few.append(in_a_process(peaks, ACTIVE, False))
-        many.append(in_a_process(peaks, languages, mapped))
+    with _environment("MALLOC_MMAP_THRESHOLD_", str(2**18)):
+        for _ in range(min(rounds, 2)):
+            few.append(in_a_process(peaks, ACTIVE, False))
+            many.append(in_a_process(peaks, languages, mapped))
     parts = {
         part: ratio([each[part] for each in many], [each[part] for each in few])["median"] for part in few[0]
     }
@@ -218,6 +224,19 @@ def _peak() -> float:
     (peak,) = [line.split()[1] for line in lines if line.startswith("VmHWM:")]
     Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets the peak
     return 1024.0 * int(peak)
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """A variable of the environment, for processes that are started meanwhile."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 @contextmanager

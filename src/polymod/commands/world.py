@@ -34,6 +34,9 @@ class Config(CommandConfig):
     denials: float = Field(
         0.0, ge=0, le=1, description="chance of a sentence to come after the denial of something similar"
     )
+    recalls: float = Field(
+        0.0, ge=0, le=1, description="chance of a sentence to come before something told again, or asked"
+    )
     train_examples: int = Field(2_000, ge=1, description="examples of each task for training, per language")
     test_examples: int = Field(500, ge=1, description="examples in dev, in test, and lines for retrieval")
     processes: int = Field(len(os.sched_getaffinity(0)), ge=1, le=1024, description="processes to work with")
@@ -63,9 +66,10 @@ def main(config: Config) -> dict[str, Any]:
     return {**_summary(config.out, document), "finished_before": False}
 
 
-def _kind(config: Config) -> tuple[int, int, float, float, float]:
+def _kind(config: Config) -> tuple[int, int, float, float, float, float]:
     """What decides the languages and their text, besides the seed and how much of it there is."""
-    return config.languages, config.families, config.code_switching, config.parallel, config.denials
+    shares = config.code_switching, config.parallel, config.denials, config.recalls
+    return config.languages, config.families, *shares
 
 
 def _finished(out: Path, decisive: dict[str, Any]) -> dict[str, Any]:

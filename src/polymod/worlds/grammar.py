@@ -15,7 +15,7 @@ Piece = tuple[str, Phrase]
 # Where in the text each part of each clause of a sentence stands: (clause, part) -> (start, stop).
 Spans = dict[tuple[int, str], tuple[int, int]]
 LARGEST_HOUR = 24  # a number up to this is an hour of the day, a larger one a year
-_LINK_UPOS = {"and": "CCONJ", "but": "CCONJ", "because": "SCONJ", "so": "SCONJ", "then": "ADV"}
+_LINK_UPOS = {"and": "CCONJ", "but": "CCONJ", "because": "SCONJ", "so": "SCONJ", "then": "ADV", "not": "PART"}
 
 
 class Grammar:
@@ -56,7 +56,8 @@ class Grammar:
             elif clause.link:
                 link = ("link", self._phrases.word(clause.link, _LINK_UPOS[clause.link]))
                 pieces += (self._comma, link) if found else (link,)
-            self._clause(clause, pieces)
+            if clause.verb:
+                self._clause(clause, pieces)
             found.append(pieces)
         found[-1].append(self._asks if sentence[-1].asked else self._stop)
         return found
@@ -135,7 +136,7 @@ class Grammar:
     def _open_question(self, clause: Clause, pieces: list[Piece]) -> None:
         if self._type["question_particle"] == "first":
             pieces.append(("particle", self._phrases.word("question", "PART")))
-        if self._type["question_word"] == "first":
+        if self._type["question_word"] == "first" and clause.asked != "truth":
             pieces.append((clause.asked, self._question(clause)))
 
     def _question(self, clause: Clause) -> Phrase:

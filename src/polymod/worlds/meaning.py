@@ -62,10 +62,11 @@ class Clause(NamedTuple):
     """Who does what.
 
     Attributes:
-        verb: concept; ``"be"`` takes a predicate (adjective or noun) or stands with a place.
+        verb: concept; ``"be"`` takes a predicate (adjective or noun) or stands with a place; without a verb
+            only the link is said.
         obliques: further participants with their adpositions.
         time: a concept of ``TIMES``, a year or an hour (digits), or none.
-        asked: the part that a question asks for: ``agent patient place time``, or none.
+        asked: what a question asks for: a part (``agent patient place time``), the ``truth``, or none.
         link: the word that ties the clause to what comes before; ``":"`` for speech.
     """
 

@@ -70,10 +70,10 @@ def ask(context: Sequence[Sentence], chance: Chance) -> Question | None:
         clause, parts = context[number][place], _parts(context[number][place])
         if not parts or any(told.asked for told in context[number]):
             continue
-        plain = _plain(clause, part := chance.pick(parts))
+        answer = plain(clause, part := chance.pick(parts))
         others = [other for told in context for other in told if other is not clause]
-        if not any(_may_answer(other, plain, part) for other in others):
-            return Question(number, place, plain._replace(asked=part), plain)
+        if not any(not other.negated and may_mean(other, answer, part) for other in others):
+            return Question(number, place, answer._replace(asked=part), answer)
     return None
 
 
@@ -87,7 +87,7 @@ def _parts(clause: Clause) -> list[str]:
     return found + (["time"] if clause.time else [])
 
 
-def _plain(clause: Clause, part: str) -> Clause:
+def plain(clause: Clause, part: str) -> Clause:
     """The clause without link, manner and what else is told by the way."""
     essential = clause.patient is None or part == "place" or clause.verb in _INTRANSITIVE
     kept = [(word, mention.bare) for word, mention in clause.obliques if essential or word not in PLACE_WORDS]
@@ -101,14 +101,14 @@ def _plain(clause: Clause, part: str) -> Clause:
     )
 
 
-def _may_answer(other: Clause, question: Clause, part: str) -> bool:
-    """Whether another clause might be taken for the answer: same verb, and nothing speaks against it."""
-    if other.verb != question.verb or other.predicate or other.negated:
+def may_mean(other: Clause, clause: Clause, part: str = "") -> bool:
+    """Whether another clause may tell or deny the same but for a part: nothing speaks against it."""
+    if (other.verb, other.predicate) != (clause.verb, clause.predicate):
         return False
     pairs = {
-        "agent": (other.agent, question.agent),
-        "patient": (other.patient, question.patient),
-        "place": (other.place, question.place),
+        "agent": (other.agent, clause.agent),
+        "patient": (other.patient, clause.patient),
+        "place": (other.place, clause.place),
     }
     return all(_may_be(*pair) for name, pair in pairs.items() if name != part)
 

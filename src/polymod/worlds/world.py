@@ -16,6 +16,7 @@ from polymod.worlds.grammar import Grammar
 from polymod.worlds.language import Language, make_language
 from polymod.worlds.lineage import Lineage, lineages
 from polymod.worlds.names import name_book
+from polymod.worlds.recall import with_recalls
 from polymod.worlds.relatedness import Matrix, relatedness
 
 SPLITS = ("train", "dev", "test")
@@ -47,6 +48,7 @@ class World:
         code_switching: share of documents with words of another language of the world.
         parallel: share of documents told in two languages, sentence by sentence.
         denials: chance of a sentence of text to come after what did not happen.
+        recalls: chance of a sentence of text to come before a recall of something told: again, or asked for.
         tags: canonical tags of the languages; families take turns (``qaa qba qca qda qab ...``).
     """
 
@@ -58,6 +60,7 @@ class World:
         code_switching: float = 0.0,
         parallel: float = 0.0,
         denials: float = 0.0,
+        recalls: float = 0.0,
     ) -> None:
         if num_families < 1 or num_languages < num_families:
             what = f"{num_languages} languages cannot make {num_families} families"
@@ -66,6 +69,7 @@ class World:
         self.code_switching = code_switching
         self.parallel = parallel
         self.denials = denials
+        self.recalls = recalls
         self._languages: dict[str, Language] = {}  # those that were made
         self._lineages = {lineage.tag: lineage for lineage in lineages(num_languages, num_families)}
 
@@ -113,6 +117,9 @@ class World:
             if self.denials:
                 chance = Chance("denials", self.seed, tag, number)
                 sentences = with_denials(sentences, self.denials, chance)
+            if self.recalls:
+                chance = Chance("recalls", self.seed, tag, number)
+                sentences = with_recalls(sentences, self.recalls, chance)
             own = self._switching(tag, number) or grammars[tag]
             if other := self._told_in_too(tag, number):
                 if other not in grammars:

@@ -27,6 +27,7 @@ class Job(NamedTuple):
     code_switching: float
     parallel: float
     denials: float
+    recalls: float
     tag: str
     sentences: int
     train: int
@@ -40,7 +41,8 @@ class Job(NamedTuple):
 
 def write_language(job: Job) -> Generator[int, None, dict[str, int]]:
     """Write text and tasks; yields sentences and examples done, returns the counts of the text."""
-    world = World(job.seed, job.languages, job.families, job.code_switching, job.parallel, job.denials)
+    kind = (job.code_switching, job.parallel, job.denials, job.recalls)
+    world = World(job.seed, job.languages, job.families, *kind)
     counts = yield from _write_text(world, job)
     for task, (extension, write) in FORMATS.items():
         for split in SPLITS:

@@ -54,6 +54,7 @@ def world(tmp_path_factory) -> Path:
         code_switching=0.0,
         parallel=0.0,
         denials=0.0,
+        recalls=0.0,
         tag="qaa",
         sentences=20,
         train=40,

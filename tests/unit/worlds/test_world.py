@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
+from collections import Counter
 from itertools import islice
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from _asserts import assert_user_error
 from _toys import run
 from _worlds import anchors, digest, everything, spearman, words_of
 from polymod.languages import canonical
-from polymod.worlds import TASKS, World
+from polymod.worlds import TASKS, World, qa
 from polymod.worlds.cast import Cast
 from polymod.worlds.chance import Chance
 from polymod.worlds.concepts import CLASS_OF
@@ -26,6 +27,7 @@ from polymod.worlds.lineage import Lineage, lineages
 from polymod.worlds.meaning import PLACE_WORDS, Clause, Mention
 from polymod.worlds.names import SOUNDS_LIKE
 from polymod.worlds.phonology import CONSONANTS, VOWELS
+from polymod.worlds.recall import with_recalls
 from polymod.worlds.relatedness import cosines, ngrams
 from polymod.worlds.schemas import SCHEMAS
 from polymod.worlds.script import ALPHABETS, spell
@@ -329,6 +331,41 @@ def test_denials_are_said_in_every_language_and_leave_the_rest_as_it_was() -> No
         word = plain.language(tag).written("not")
         counts = [sum(text.count(word) for text in world.documents(tag, 50)) for world in (plain, denying)]
         assert counts[1] > counts[0] + 60
+
+
+def test_recalls_say_and_ask_only_what_was_told_and_answer_rightly() -> None:
+    """Claims affirm and deny; either kind gets each of the answers *so*, *not* and *but*."""
+    answers: Counter[tuple[bool, str]] = Counter()
+    recalls = sentences = 0
+    for number in range(300):
+        told = with_denials(document(Chance("told", number)), 0.3, Chance("denied", number))
+        text = with_recalls(told, 0.5, Chance("recalled", number))
+        known: list[Clause] = []
+        place = 0
+        for sentence, after in zip(text, [*text[1:], ()], strict=True):
+            if place < len(told) and sentence is told[place]:
+                known += [_timeless(clause, part) for clause in told[place - 1] for part in ("place", "time")]
+                place += 1
+                continue
+            (clause,) = sentence
+            recalls += not clause.link
+            plain = clause._replace(asked="", time="", link="")
+            if clause.asked == "truth":
+                ((answer,),) = (after,)
+                answers[clause.negated, answer.link] += 1
+                truths = {each.negated for each in known if each._replace(negated=clause.negated) == plain}
+                right = {truth == clause.negated for truth in truths}
+                assert {"so": True, "not": False}.get(answer.link, "but") in (right or {"but"})
+            elif clause.verb:
+                assert plain in known
+        assert place == len(told), "what was told stays, in its order"
+        sentences += place
+    assert 0.25 < recalls / sentences < 0.6
+    assert min(answers[denied, link] for denied in (False, True) for link in ("so", "not", "but")) > 60
+
+
+def _timeless(clause: Clause, part: str) -> Clause:
+    return qa.plain(clause, part)._replace(time="")
 
 
 def _sentences(text: str) -> list[str]:
