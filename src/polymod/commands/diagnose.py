@@ -69,19 +69,20 @@ def main(config: Config) -> dict[str, Any]:
                     _diagnosed(config, subject, device, work.of(f"{number:03d}"), group)
                     for number, subject in enumerate(subjects)
                 ]
-            more = {"averages": _averages(config, results)} if config.what == "gradients" else {}
+            more = {"averages": _averages(config, subjects, results)} if config.what == "gradients" else {}
             write_json(path, {"schema": 1, "what": config.what, "results": results, **more})
         document: dict[str, Any] = read_json(path)
     return document
 
 
-def _averages(config: Config, results: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Agreement over the checkpoints of each run."""
+def _averages(config: Config, subjects: list[Subject], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Agreement over the checkpoints of each run, and over runs that differ in their seed."""
     from polymod.diagnose.averages import averages
     from polymod.diagnose.kinship import Kinship
 
     related = config.gradients.relatedness
-    return averages(results, Kinship.read(related) if related is not None else None)
+    settings = [subject.setting for subject in subjects]
+    return averages(results, settings, Kinship.read(related) if related is not None else None)
 
 
 def _gaps(config: Config) -> dict[str, Any]:

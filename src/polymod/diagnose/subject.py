@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +28,7 @@ class Subject:
     Attributes:
         tags: languages to diagnose.
         block: tokens of a sequence.
+        setting: of the training, but for its seed and its folder.
     """
 
     run: Path
@@ -35,6 +37,7 @@ class Subject:
     tags: tuple[str, ...]
     masking: Masking
     block: int
+    setting: str
 
     @classmethod
     def opened(cls, run: Path, data: Path, *, languages: Iterable[str], block: int) -> Subject:
@@ -68,7 +71,8 @@ class Subject:
             raise UserError(what, where=str(run), fix="lower --block-tokens")
         v = shards.vocabulary
         masking = Masking(v.mask_id, v.special, v.size, trained.get("mask_probability", 0.15))
-        return cls(run, saved, shards, tags, masking, block)
+        alike = {**record["config"], "out": "", "train": {**trained, "seed": 0}}
+        return cls(run, saved, shards, tags, masking, block, json.dumps(alike, sort_keys=True))
 
     def at_every_checkpoint(self) -> list[Subject]:
         """The same run at each checkpoint that it has kept, oldest first.

@@ -37,8 +37,8 @@ def test_means_of_every_run_with_several_checkpoints():
     ]
     related = (two + three + four) / 3
     kinship = Kinship(tuple(TAGS), related, {})
-    (found,) = averages(results, kinship)
-    assert found["run"] == "y"
+    (found,) = averages(results, ["a", "b", "b", "b"], kinship)
+    assert found["runs"] == ["y"]
     assert found["steps"] == [1, 2, 3]
     assert np.array(found["trunk"]["cosine"]) == pytest.approx(related, abs=1e-5)
     assert np.array(found["groups"]["head"]["cosine"]) == pytest.approx(-related, abs=1e-5)
@@ -51,9 +51,25 @@ def test_means_of_every_run_with_several_checkpoints():
 
 def test_without_relatedness_or_matrices_of_groups():
     results = [checkpoint("x", step, np.eye(4), groups=False) for step in (1, 3)]
-    (found,) = averages(results, None)
+    (found,) = averages(results, ["a", "a"], None)
     assert found["groups"] == {"head": {}}
     assert "along_relatedness" not in found
-    (found,) = averages(results, Kinship(tuple(TAGS), np.eye(4), {}))
+    (found,) = averages(results, ["a", "a"], Kinship(tuple(TAGS), np.eye(4), {}))
     assert found["along_relatedness"]["groups"] == {}
-    assert averages(results[:1], None) == []
+    assert averages(results[:1], ["a"], None) == []
+
+
+def test_runs_of_one_setting_have_a_mean_of_their_own():
+    one, two, three = np.random.default_rng(0).normal(size=(3, 4, 4))
+    results = [
+        checkpoint("seed 0", 1, one),
+        checkpoint("seed 0", 3, two),
+        checkpoint("seed 1", 3, three),
+        checkpoint("other", 3, one),
+    ]
+    alone, both = averages(results, ["a", "a", "a", "b"], None)
+    assert (alone["runs"], alone["steps"]) == (["seed 0"], [1, 3])
+    assert (both["runs"], both["steps"]) == (["seed 0", "seed 1"], [1, 3])
+    assert np.array(both["trunk"]["cosine"]) == pytest.approx((one + two + three) / 3, abs=1e-5)
+    results[2]["languages"] = TAGS[::-1]
+    assert len(averages(results, ["a", "a", "a", "b"], None)) == 1, "other languages are another matter"
