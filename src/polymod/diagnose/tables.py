@@ -35,8 +35,8 @@ def gradient_lines(checkpoint: Mapping[str, Any]) -> Iterator[str]:
 def average_lines(run: Mapping[str, Any]) -> Iterator[str]:
     """Agreement over the checkpoints of a run, or of several."""
     tags, steps = run["languages"], run["steps"]
-    when = ", ".join(f"{step:,}" for step in steps)
-    yield f"{', '.join(run['runs'])} at steps {when}: mean cosine of gradients"
+    when = ("step " if len(steps) == 1 else "steps ") + ", ".join(f"{step:,}" for step in steps)
+    yield f"{', '.join(run['runs'])} at {when}: mean cosine of gradients"
     if len(tags) <= FEW:
         yield from matrix_lines(tags, tags, run["trunk"]["cosine"])
     yield from along_lines(run.get("along_relatedness"), COSINES)
