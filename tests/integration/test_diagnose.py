@@ -80,6 +80,18 @@ def test_gradients_of_two_runs(data, runs, tmp_path, capsys):
     assert again == document
 
 
+def test_runs_that_differ_in_their_seed_have_a_mean_whatever_else_changes_no_result(
+    data, runs, tmp_path, capsys
+):
+    other, longer = tmp_path / "other", tmp_path / "longer"
+    shared = ("--arm", "shared", "--train.steps", "8")
+    assert pretrain(data, other, *shared, "--train.seed", "7", "--train.log-every", "3") == 0
+    assert pretrain(data, longer, *shared, "--train.seed", "7", "--train.learning-rate", "1e-3") == 0
+    words = (runs["shared"], other, longer, "--data", data, "--out", tmp_path / "out", *GRADIENTS)
+    (average,) = diagnose(capsys, "gradients", *words)["averages"]
+    assert average["runs"] == [str(runs["shared"]), str(other)]
+
+
 def test_gradients_of_every_checkpoint_and_along_relatedness(data, runs, tmp_path, capsys):
     words = ("--gradients.checkpoints", "all", "--gradients.relatedness", related(tmp_path), *GRADIENTS)
     sketched = ("--gradients.sketch", "256", "--gradients.split", "train")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
 
 from polymod.batch import GlobalBatch
@@ -47,6 +48,8 @@ CASES: dict[str, Callable[[int], Case]] = {
     "meta_4": partial(beside_joint, "meta", languages=4),
     "meta_32": partial(beside_joint, "meta", languages=32),
 }
+if find_spec("torchjd"):  # extra ``mtl``
+    CASES["jd_aligned_mtl"] = partial(beside_joint, "jd:AlignedMTL")
 
 
 def _stepping(name: UpdateName, config: ModelConfig, treatment: TreatmentOptions) -> Callable[[], object]:

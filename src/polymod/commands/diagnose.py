@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -77,11 +78,16 @@ def main(config: Config) -> dict[str, Any]:
 
 def _averages(config: Config, subjects: list[Subject], results: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Agreement over the checkpoints of each run, and over runs that differ in their seed."""
+    from polymod.commands import pretrain
     from polymod.diagnose.averages import averages
     from polymod.diagnose.kinship import Kinship
 
     related = config.gradients.relatedness
-    settings = [subject.setting for subject in subjects]
+    apart = {*pretrain.FREE, "train.seed"}
+    settings = [
+        json.dumps({key: value for key, value in sorted(subject.training.items()) if key not in apart})
+        for subject in subjects
+    ]
     return averages(results, settings, Kinship.read(related) if related is not None else None)
 
 

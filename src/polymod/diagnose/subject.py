@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from polymod.config import flatten
 from polymod.data.loader import BatchPlan
 from polymod.data.masking import Masking
 from polymod.errors import UserError
@@ -28,7 +28,7 @@ class Subject:
     Attributes:
         tags: languages to diagnose.
         block: tokens of a sequence.
-        setting: of the training, but for its seed and its folder.
+        training: dotted options of its training, and the fingerprint of its data.
     """
 
     run: Path
@@ -37,7 +37,7 @@ class Subject:
     tags: tuple[str, ...]
     masking: Masking
     block: int
-    setting: str
+    training: Mapping[str, Any]
 
     @classmethod
     def opened(cls, run: Path, data: Path, *, languages: Iterable[str], block: int) -> Subject:
@@ -71,8 +71,8 @@ class Subject:
             raise UserError(what, where=str(run), fix="lower --block-tokens")
         v = shards.vocabulary
         masking = Masking(v.mask_id, v.special, v.size, trained.get("mask_probability", 0.15))
-        alike = {**record["config"], "out": "", "train": {**trained, "seed": 0}}
-        return cls(run, saved, shards, tags, masking, block, json.dumps(alike, sort_keys=True))
+        training = {**flatten(record["config"]), "identity.data": record["identity"].get("data")}
+        return cls(run, saved, shards, tags, masking, block, training)
 
     def at_every_checkpoint(self) -> list[Subject]:
         """The same run at each checkpoint that it has kept, oldest first.

@@ -11,7 +11,7 @@ from polymod.worlds.qa import ask, may_mean, plain
 
 FIRST = 2  # sentences that a text has before it comes back to one
 CLAIMED, ASKED = 0.5, 0.3  # shares of claims and of questions; the other recalls say a clause again
-WRONG = 0.5  # chance of a claim to have somebody or something in the place of another, if that can be
+WRONG = 0.5  # chance of a claim to have another in the place of somebody or something; some clauses have none
 DENIED = 0.5  # chance of a claim to deny, and to be about what the text denies, if it does
 YES, NO = (Clause("", Mention(), link=word) for word in ("so", "not"))
 
@@ -20,8 +20,8 @@ def with_recalls(sentences: Sequence[Sentence], share: float, chance: Chance) ->
     """The sentences, some of them before a recall of what has been told so far.
 
     A clause comes again in its plain form; a question has its answer; and a claim is answered by *so*, by
-    *not*, or, when it has a wrong participant, by *but* and how it was. Nobody is only a pronoun in it, no
-    other clause told so far could be meant, and it is not the last one.
+    *not*, or, when it has a wrong participant, by *but* and how it was. Who acts is not only a pronoun, the
+    last sentence is not recalled, and a question has one answer in what was told.
 
     Args:
         share: chance of a sentence.

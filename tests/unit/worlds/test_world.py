@@ -351,7 +351,7 @@ def test_recalls_say_and_ask_only_what_was_told_and_answer_rightly() -> None:
             recalls += not clause.link
             plain = clause._replace(asked="", time="", link="")
             if clause.asked == "truth":
-                ((answer,),) = (after,)
+                (answer,) = after
                 answers[clause.negated, answer.link] += 1
                 truths = {each.negated for each in known if each._replace(negated=clause.negated) == plain}
                 right = {truth == clause.negated for truth in truths}
