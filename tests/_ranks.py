@@ -25,14 +25,15 @@ from polymod.data.parts import part
 from polymod.diagnose.monitor import monitored
 from polymod.metrics import StepMetrics
 from polymod.model.compiled import compile_pieces
-from polymod.model.partition import TRUNK, owner
+from polymod.model.partition import TRUNK, owner, partition
 from polymod.train.checkpoint import newest, restore, save
 from polymod.train.config import TrainOptions, TreatmentOptions
 from polymod.train.episodes import Episodes
+from polymod.train.keepers import Keepers, lending
 from polymod.train.loop import Job, TrainState, fit
 from polymod.train.optim import build_optimizer
 from polymod.train.parallel import Ranks, joined
-from polymod.train.sharding import shard
+from polymod.train.sharding import is_hollow, shard
 from polymod.train.updates import Plan, build
 
 TAGS = ("en", "fr", "sr-Latn", "to")
@@ -119,14 +120,20 @@ def train(
     batch_tokens: int = 128,
     poison: Any = None,
     spread: bool = False,
+    shared_out: bool = False,
     compiled: bool = False,
+    again: str = "",
     **treatment: Any,
 ) -> dict[str, Any]:
     """A toy training of four languages, from the newest checkpoint of a run if there is one: what came of it.
 
     ``active`` is the languages of each step, on all processes and on this one.
+
+    Args:
+        again: a run that the end is saved to as well, trained or not.
     """
     model = tiny_model(arm, languages=TAGS)
+    keepers = kept_by(ranks, model) if shared_out else None
     if spread:
         shard(model, ranks)
     if compiled:
@@ -149,14 +156,14 @@ def train(
         return Episodes(tokens, TAGS, masking, PLAN, bos_id=0, num_tokens=num_tokens)
 
     plan = Plan(model, options, TreatmentOptions(**treatment), torch.float32, at, episodes)
-    state = TrainState(model, build_optimizer(model, options), ranks=ranks)
+    state = TrainState(model, build_optimizer(model, options), ranks=ranks, keepers=keepers)
     if run and (saved := newest(Path(run))[0]):
         restore(state, saved)
 
     def keep(state: TrainState, _: bool) -> None:
         save(state, Path(run), facts={}, keep=9)
 
-    jobs = [Job(steps, keep, on_stop=True)] if run and (ranks.first or spread) and steps else []
+    jobs = [Job(steps, keep, on_stop=True)] if run and (ranks.first or spread or shared_out) and steps else []
     until = state.step + steps
     if poison is not None:
         model.head.norm.register_forward_hook(lambda _, __, out: out.register_hook(poison) and None)
@@ -164,7 +171,11 @@ def train(
     if run and monitor:
         Path(run).mkdir(exist_ok=True)
         made = monitored(made, Path(run), every=monitor, since=0, dtype=torch.float32, ranks=ranks)
+    made = lending(keepers, made)
     fit(state, made, at, until=until, seed=3, log=lambda _, m: noted.append(m), jobs=jobs)
+    if again:
+        save(state, Path(again), facts={}, keep=9)
+    ranks.wait()  # until it is saved
     return {
         "losses": [metrics.loss for metrics in noted],
         "skipped": [metrics.skipped for metrics in noted],
@@ -175,6 +186,15 @@ def train(
         "bytes": sizes(model),
         "kept": sizes(model, here=True),
     }
+
+
+def kept_by(ranks: Ranks, model: torch.nn.Module) -> Keepers:
+    """The processes as keepers of a model's languages."""
+    keepers, named = Keepers(TAGS, ranks), dict(model.named_parameters())
+    for tag, names in partition(named).items():
+        if tag is not None:
+            keepers.adopt(tag, [named[name] for name in names])
+    return keepers
 
 
 def digest(state: TrainState) -> str:
@@ -199,5 +219,6 @@ def sizes(model: torch.nn.Module, *, here: bool = False) -> dict[str, int]:
     for name, parameter in model.named_parameters():
         tag = "" if owner(name) is TRUNK else str(owner(name))
         mine = parameter.to_local() if here and isinstance(parameter, DTensor) else parameter
-        found[tag] = found.get(tag, 0) + mine.numel() * mine.element_size()
+        away = here and is_hollow(mine)
+        found[tag] = found.get(tag, 0) + (0 if away else mine.numel() * mine.element_size())
     return found

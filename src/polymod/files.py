@@ -62,7 +62,7 @@ def atomic(path: Path) -> Iterator[IO[bytes]]:
     Raises:
         UserError: the disk is full or not writable.
     """
-    with _told(path):
+    with refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
         try:
@@ -85,7 +85,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
     ``path`` must not exist; a manifest is the block's own business.
     """
-    with _told(path):
+    with refusals(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}")
         shutil.rmtree(temporary, ignore_errors=True)
@@ -249,7 +249,7 @@ def locked(folder: Path) -> Iterator[None]:
         Busy: another process holds it.
         UserError: the file system cannot lock, or is not writable.
     """
-    with _told(folder):
+    with refusals(folder):
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("a+")
     with file:
@@ -284,7 +284,7 @@ def _sync_folder(path: Path) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def refusals(path: Path) -> Iterator[None]:
     """Turn the system's refusals to write ``path`` into the user's words; other files' errors pass."""
     try:
         yield

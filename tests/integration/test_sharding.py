@@ -117,7 +117,10 @@ def test_the_command_spreads_the_trunk_and_one_process_takes_the_run(data, tmp_p
         assert a[key] == pytest.approx(b[key], rel=1e-5)
     for place in (".", "optimizer"):
         a, b = (read_tensors(checkpoint_folders(run)[-1] / place) for run in (spread, whole))
-        assert {name: tensor.shape for name, tensor in a.items()} == {n: t.shape for n, t in b.items()}
+        assert a.keys() == b.keys()
+        for name, tensor in a.items():  # counts of steps are vectors of one where shares were merged
+            assert tensor.numel() == b[name].numel()
+            assert tensor.shape == b[name].shape or name.endswith(".step")
     assert execute("pretrain", [*words, "--out", str(spread)]) == 0
     assert "this run is finished" in capsys.readouterr().err
 

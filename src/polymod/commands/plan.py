@@ -19,6 +19,7 @@ from polymod.train.config import (
     ModelOptions,
     ResidencyOptions,
     Shard,
+    ShardPacks,
     TrainOptions,
     TreatmentOptions,
     UpdateName,
@@ -51,6 +52,7 @@ class Config(CommandConfig):
     nproc: int = Field(1, ge=1, description="processes that share a step, a device each")
     hang_after: HangAfter = 600.0
     shard: Shard = False
+    shard_packs: ShardPacks = False
     bandwidth: float = Field(10.0, gt=0, description="GB/s between processes")
     update: UpdateName = Field("joint", description="how a step is made")
     compile: bool = Field(False, description="as in pretrain; not counted")
@@ -70,7 +72,13 @@ class Config(CommandConfig):
 def main(config: Config) -> dict[str, Any]:
     """Count; nothing is built unless ``--calibrate`` asks for it."""
     from polymod.model.flops import flops_per_token, parameters
-    from polymod.train.conflict import check_blocks, check_mapped, check_modules, check_shard
+    from polymod.train.conflict import (
+        check_blocks,
+        check_mapped,
+        check_modules,
+        check_shard,
+        check_shard_packs,
+    )
     from polymod.train.fitting import Need, changes
     from polymod.train.memory import BF16, activation_bytes, checkpoint_bytes, machine_memory, mapped_bytes
 
@@ -80,6 +88,8 @@ def main(config: Config) -> dict[str, Any]:
         raise UserError(what, where="--num-languages", fix="leave out one of the two")
     if config.shard:
         check_shard(config.nproc, config.update, config.residency, monitored=config.monitor.gradients > 0)
+    if config.shard_packs:
+        check_shard_packs(config.nproc, config.arm, config.update)
     if config.residency.mapped:
         check_mapped(config.arm, config.update)
     if config.update.startswith("meta"):
@@ -93,8 +103,10 @@ def main(config: Config) -> dict[str, Any]:
     need = Need(model, config.train, config.update, config.treatment, config.residency)
     element = activation_bytes(config.train.device, config.train.precision)
     need = replace(need, element=element, processes=config.nproc, spread=config.shard)
+    need = replace(need, shared_out=config.shard_packs)
     there = int(config.device_memory * 1e9) or machine_memory(config.train.device)
     ways = [asdict(way) for way in changes(need, there)]
+    copies = 1 if config.shard_packs else config.nproc
     return {
         "preset": config.model.preset,
         "arm": config.arm,
@@ -106,7 +118,7 @@ def main(config: Config) -> dict[str, Any]:
         "disk": {
             "checkpoint": checkpoint_bytes(model),
             "kept": config.train.keep * checkpoint_bytes(model),
-            "idle": config.nproc * mapped_bytes(model) if config.residency.mapped else 0,
+            "idle": copies * mapped_bytes(model) if config.residency.mapped else 0,
         },
         "tokens": seen,
         "flops": {"per_token": flops, "total": flops["total"] * seen},

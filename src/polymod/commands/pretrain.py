@@ -18,6 +18,7 @@ from polymod.train.config import (
     Nproc,
     ResidencyOptions,
     Shard,
+    ShardPacks,
     TrainOptions,
     TreatmentOptions,
     UpdateName,
@@ -39,7 +40,7 @@ FREE = (
     *("out", "data", "languages", "train.save_every", "train.keep", "train.log_every", "train.score_every"),
     *("train.score_tokens", "train.tensorboard", "train.micro_tokens", "treatment.hold"),
     *("monitor.gradients", "begun_from", "residency.mapped", "residency.languages", "residency.folder"),
-    *("nproc", "hang_after", "shard"),
+    *("nproc", "hang_after", "shard", "shard_packs"),
 )
 
 
@@ -59,6 +60,7 @@ class Config(CommandConfig):
     nproc: Nproc = 1
     hang_after: HangAfter = 600.0
     shard: Shard = False
+    shard_packs: ShardPacks = False
     update: UpdateName = Field("joint", description="how a step is made")
     compile: bool = Field(False, description="let torch.compile fuse parts of the layers; meant for GPUs")
     model: ModelOptions = ModelOptions()
@@ -109,7 +111,7 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
     from polymod.text.shards import Shards
     from polymod.train.begin import begin_from
     from polymod.train.checkpoint import agreed, checkpoint_folders, restore
-    from polymod.train.conflict import check_blocks, check_shard
+    from polymod.train.conflict import check_blocks, check_shard, check_shard_packs
     from polymod.train.log import training_seconds, training_speed
     from polymod.train.pretraining import Pretraining, masked_lm
     from polymod.train.run import device_name, keep_tokenizer, opened
@@ -118,10 +120,13 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
     check_blocks(ranks.size, config.train, config.update)
     if config.shard:
         check_shard(ranks.size, config.update, config.residency, monitored=config.monitor.gradients > 0)
+    if config.shard_packs:
+        check_shard_packs(ranks.size, config.arm, config.update)
     console = stderr(quiet=not ranks.first)
     shards = Shards.open(config.data, languages=canonical_all(config.languages, where="--languages") or None)
     model_config = config.model_config_for(shards)
-    job = Pretraining(shards, model_config, config.train, config.mixture, ranks, spread=config.shard)
+    shared = {"spread": config.shard, "shared_out": config.shard_packs}
+    job = Pretraining(shards, model_config, config.train, config.mixture, ranks, **shared)
     identity, state = job.identity, job.new_state(config.residency, config.update, config.out)
     model = masked_lm(state)
     if config.begin is not None and not checkpoint_folders(config.out):
@@ -165,6 +170,7 @@ def _train(
 ) -> None:
     """Bring the state to the last step."""
     from polymod.diagnose.monitor import monitored
+    from polymod.train.keepers import lending
     from polymod.train.log import logged
     from polymod.train.loop import fit
     from polymod.train.residency import around
@@ -174,7 +180,7 @@ def _train(
         jobs = job.jobs(config.out, log, facts={"identity": identity}, console=console)
         until, seed, every = config.train.steps, config.train.seed, config.monitor.gradients
         update = monitored(update, config.out, every=every, since=state.step, dtype=dtype, ranks=job.ranks)
-        update, data_at = around(state.residency, update, job.at)
+        update, data_at = around(state.residency, lending(state.keepers, update), job.at)
         fit(state, update, data_at, until=until, seed=seed, log=log.step, jobs=jobs)
 
 
@@ -185,14 +191,21 @@ def _room(config: Config, model: ModelConfig, ranks: Ranks) -> str:
 
     device = ranks.device.type
     mapped = config.residency.mapped and device == "cpu" and config.residency.folder is None
-    # every process has such a file; the weights are there already
-    moments = ranks.size * 2 * mapped_bytes(model) // 3 if mapped else 0
+    # every process has such a file, of its share if languages are shared out; the weights are there already
+    moments = (1 if config.shard_packs else ranks.size) * 2 * mapped_bytes(model) // 3 if mapped else 0
     require_space(config.out, int(2.2 * checkpoint_bytes(model)) + moments)
     trunks = extra_trunks(config.update, config.treatment, languages_of_step(len(model.packs), config.train))
     if device != "cpu":
         return ""
-    shares = ranks.size if config.shard else 1
-    return shortage(model, config.train, trunks=trunks, residency=config.residency, shares=shares)
+    shares, pack_shares = (ranks.size if given else 1 for given in (config.shard, config.shard_packs))
+    return shortage(
+        model,
+        config.train,
+        trunks=trunks,
+        residency=config.residency,
+        shares=shares,
+        pack_shares=pack_shares,
+    )
 
 
 def show(document: dict[str, Any]) -> None:

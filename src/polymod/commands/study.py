@@ -102,17 +102,21 @@ def main(config: Config) -> dict[str, Any]:
 
 
 def _require_fit(cell: Cell, config: pretrain.Config, job: Pretraining) -> None:
-    """The update must fit model and data; a model without weights is enough to know. So must --shard."""
+    """The update must fit model and data; a model without weights is enough to know. So must --shard and
+    --shard-packs.
+    """
     import torch
 
     from polymod.model.heads import MaskedLM
-    from polymod.train.conflict import check_shard
+    from polymod.train.conflict import check_shard, check_shard_packs
     from polymod.train.updates import build, plan_of
 
     with torch.device("meta"), placed(cell):
         if config.shard:
             monitored = config.monitor.gradients > 0
             check_shard(config.nproc, config.update, config.residency, monitored=monitored)
+        if config.shard_packs:
+            check_shard_packs(config.nproc, config.arm, config.update)
         build(config.update, plan_of(job, MaskedLM(job.config), config.treatment, torch.float32))
 
 

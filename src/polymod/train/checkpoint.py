@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from polymod.errors import UserError
@@ -29,6 +30,7 @@ from polymod.files import (
     listed,
     problems,
     read_json,
+    refusals,
     write_json,
     write_manifest,
 )
@@ -36,9 +38,9 @@ from polymod.model.config import ModelConfig
 from polymod.model.heads import MaskedLM
 from polymod.model.partition import TRUNK, owner, partition
 from polymod.train.loop import TrainState, Written
-from polymod.train.parallel import Ranks
-from polymod.train.residency import Residency
-from polymod.train.sharding import put_, share, whole
+from polymod.train.parallel import ALONE, Ranks
+from polymod.train.sharding import is_spread
+from polymod.train.tensorfile import fill, shapes, write
 
 SCHEMA = 1
 EXTRA = "extra.safetensors"
@@ -65,34 +67,42 @@ def checkpoint_folders(run: Path) -> list[Path]:
 def save(state: TrainState, run: Path, *, facts: Mapping[str, Any], keep: int) -> Path:
     """Write the state as a new checkpoint and drop all but the newest ``keep``.
 
-    What is spread over processes is gathered first, so all of them call it then; the first one writes.
+    The first process writes, and calls it alone; if others have shares of the state, all call it, and each
+    writes its own, so that the folder has to be one that all of them see.
 
     Raises:
         UserError: the disk is full or not writable; the earlier checkpoints are untouched.
     """
     folder = run / "checkpoints" / f"step-{state.step:08d}"
-    weights = whole(dict(state.model.named_parameters()), state.ranks)
-    moments = whole(optimizer_tensors(state), state.ranks)
-    if not state.ranks.first:
-        return folder
-    if folder.exists() and problems(folder):  # damaged, which is why its steps were done again
+    ranks = state.ranks if _has_shares(state) else ALONE
+    if ranks.first and folder.exists() and problems(folder):  # damaged, so its steps were done again
         shutil.rmtree(folder)
-    if not folder.exists():
+    if ranks.told(not folder.exists()):
         updates = _updates(state)
-        with atomic_folder(folder) as temporary:
-            known = _link(temporary, state.written, updates)
-            _write(temporary, weights, moments, known, state.residency)
-            if state.extra:
-                save_file({name: _plain(tensor) for name, tensor in state.extra.items()}, temporary / EXTRA)
-            document = {"schema": SCHEMA, "step": state.step, "chain": state.chain, **facts}
-            write_json(
-                temporary / "state.json", {**document, "model": state.model.config.model_dump(mode="json")}
-            )
-            write_manifest(temporary, known)
+        with _begun(folder, ranks) as temporary:
+            known = ranks.told(_link(temporary, state.written, updates) if ranks.first else {})
+            with ranks.all_or_none(), refusals(folder):
+                _write(temporary, state, known, ranks)
+            if ranks.first:
+                document = {"schema": SCHEMA, "step": state.step, "chain": state.chain, **facts}
+                document["model"] = state.model.config.model_dump(mode="json")
+                write_json(temporary / "state.json", document)
+                write_manifest(temporary, known)
         state.written = Written(folder, updates)
-    for old in checkpoint_folders(run)[:-keep]:
+    for old in checkpoint_folders(run)[:-keep] if ranks.first else ():
         shutil.rmtree(old)
     return folder
+
+
+@contextmanager
+def _begun(folder: Path, ranks: Ranks) -> Iterator[Path]:
+    """The temporary folder for all; the first one makes it, and gives it its name at the end."""
+    with ExitStack() as stack:
+        temporary = folder
+        with ranks.all_or_none():
+            if ranks.first:
+                temporary = stack.enter_context(atomic_folder(folder))
+        yield Path(ranks.told(str(temporary)))
 
 
 def newest(run: Path) -> tuple[Saved | None, list[str]]:
@@ -148,30 +158,19 @@ def load_model(saved: Saved) -> MaskedLM:
 
 
 def restore(state: TrainState, saved: Saved) -> None:
-    """Put a checkpoint's weights and optimiser state into ``state``, a language at a time.
+    """Put a checkpoint's weights and optimiser state into ``state``, a language at a time. Of several
+    processes each reads what it has of them.
 
     Raises:
         UserError: other tensors than the model has, or no optimiser state (an imported model).
     """
-    parameters, has_moments = dict(state.model.named_parameters()), False
+    parameters = dict(state.model.named_parameters())
     for tag, names in partition(parameters).items():
-        weights, moments = (_read(saved.folder / place / _file_of(tag)) for place in ("", OPTIMIZER))
-        if set(names) != weights.keys() or any(weights[n].shape != parameters[n].shape for n in names):
-            what = f"the checkpoint has other tensors of {tag or 'the trunk'} than the model"
-            raise UserError(
-                what, where=str(saved.folder), fix="give the --model options that it was made with"
-            )
-        for name in names:
-            parameter = parameters[name]
-            put_(parameter, weights[name])
-            if f"{name}.step" in moments:
-                tensors = {key: moments[f"{name}.{key}"] for key in _MOMENTS}
-                on_device = {key: share(tensor, parameter) for key, tensor in tensors.items()}
-                state.optimizer.state[parameter] = on_device
-                has_moments = True
+        if _keeps(state, tag):
+            _restore(state, saved.folder, tag, {name: parameters[name] for name in names})
         if state.residency is not None:
             state.residency.let_go(tag)
-    if saved.step and not has_moments:
+    if saved.step and not state.optimizer.state:
         raise UserError("the checkpoint has no optimiser state", where=str(saved.folder))
     state.step, state.chain = saved.step, saved.chain
     extra = saved.folder / EXTRA
@@ -179,12 +178,15 @@ def restore(state: TrainState, saved: Saved) -> None:
     state.written = Written(saved.folder, _updates(state))
 
 
-def optimizer_tensors(state: TrainState) -> dict[str, Tensor]:
-    """``<parameter>.<moment>`` of every parameter that has had a gradient."""
+def optimizer_tensors(
+    state: TrainState, parameters: Mapping[str, torch.nn.Parameter] | None = None
+) -> dict[str, Tensor]:
+    """``<parameter>.<moment>`` of these parameters, or all, as far as they have had a gradient."""
     by_parameter = state.optimizer.state
+    chosen = dict(state.model.named_parameters()) if parameters is None else parameters
     return {
         f"{name}.{key}": by_parameter[parameter][key]
-        for name, parameter in state.model.named_parameters()
+        for name, parameter in chosen.items()
         if parameter in by_parameter
         for key in _MOMENTS
     }
@@ -193,6 +195,34 @@ def optimizer_tensors(state: TrainState) -> dict[str, Tensor]:
 def size_of(model: torch.nn.Module) -> int:
     """Bytes of a checkpoint, moments included."""
     return 3 * sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+
+
+def _restore(
+    state: TrainState, folder: Path, tag: str | None, parameters: Mapping[str, torch.nn.Parameter]
+) -> None:
+    """Read the trunk, or a language."""
+    weights, moments = (folder / place / _file_of(tag) for place in ("", OPTIMIZER))
+    if shapes(weights) != {name: list(parameter.shape) for name, parameter in parameters.items()}:
+        what = f"the checkpoint has other tensors of {tag or 'the trunk'} than the model"
+        raise UserError(what, where=str(folder), fix="give the --model options that it was made with")
+    fill(weights, parameters, state.ranks)
+    there = shapes(moments)
+    for name, parameter in parameters.items():
+        if f"{name}.step" in there:
+            count, like = torch.zeros((), device=parameter.device), parameter.detach()
+            tensors = (count, torch.zeros_like(like), torch.zeros_like(like))
+            state.optimizer.state[parameter] = dict(zip(_MOMENTS, tensors, strict=True))
+    fill(moments, optimizer_tensors(state, parameters), state.ranks)
+
+
+def _has_shares(state: TrainState) -> bool:
+    """Whether the state is spread over the processes."""
+    return state.keepers is not None or any(map(is_spread, state.parameters))
+
+
+def _keeps(state: TrainState, tag: str | None) -> bool:
+    """Whether this process has the trunk, or a language."""
+    return tag is TRUNK or state.keepers is None or state.keepers.keeps(tag)
 
 
 def _updates(state: TrainState) -> dict[str | None, int]:
@@ -204,7 +234,9 @@ def _updates(state: TrainState) -> dict[str | None, int]:
     for name, parameter in state.model.named_parameters():
         moments = state.optimizer.state.get(parameter)
         updates[owner(name)] = updates.get(owner(name), 0) + (int(moments["step"]) if moments else 0)
-    return updates
+    if state.keepers is None:
+        return updates
+    return dict(zip(updates, state.ranks.most([*updates.values()]), strict=True))  # the others count none
 
 
 def _link(folder: Path, written: Written | None, updates: Mapping[str | None, int]) -> dict[str, str]:
@@ -235,34 +267,22 @@ def _file_of(tag: str | None) -> str:
     return "trunk.safetensors" if tag is TRUNK else f"languages/{language_name(tag)}.safetensors"
 
 
-def _write(
-    folder: Path,
-    weights: Mapping[str, Tensor],
-    moments: Mapping[str, Tensor],
-    known: Collection[str],
-    residency: Residency | None,
-) -> None:
+def _write(folder: Path, state: TrainState, known: Collection[str], ranks: Ranks) -> None:
     """One file for the trunk's tensors and one per language, the same for moments, except for known ones."""
-    names_of, moments_of = partition(weights), partition(moments)
-    for tag, names in names_of.items():
+    parameters = dict(state.model.named_parameters())
+    for tag, names in partition(parameters).items():
+        if not _keeps(state, tag):
+            continue
+        weights = {name: parameters[name] for name in names}
         file = _file_of(tag)
-        parts = [(file, {name: weights[name] for name in names})]
-        if tag in moments_of:
-            parts.append((OPTIMIZER + file, {name: moments[name] for name in moments_of[tag]}))
-        for place, tensors in parts:
-            if place not in known:
-                (folder / place).parent.mkdir(parents=True, exist_ok=True)
-                save_file({name: _plain(tensor) for name, tensor in tensors.items()}, folder / place)
-        if residency is not None:
-            residency.let_go(tag)
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    return tensor.detach().cpu().contiguous()
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    return load_file(path) if path.exists() else {}
+        for place, tensors in ((file, weights), (OPTIMIZER + file, optimizer_tensors(state, weights))):
+            spread = any(map(is_spread, tensors.values()))
+            if tensors and place not in known and (tag is not TRUNK or spread or ranks.first):
+                write(folder / place, tensors, ranks)
+        if state.residency is not None:
+            state.residency.let_go(tag)
+    if state.extra and ranks.first:
+        write(folder / EXTRA, state.extra, ALONE)
 
 
 def read_tensors(folder: Path) -> dict[str, Tensor]:

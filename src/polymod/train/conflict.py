@@ -46,6 +46,25 @@ def check_shard(size: int, update: UpdateName, residency: ResidencyOptions, *, m
             raise UserError(what, where="--shard", fix="leave out one of the two")
 
 
+def check_shard_packs(size: int, arm: Arm, update: UpdateName) -> None:
+    """Refuse to share out packs to one process, or where an update reads those of other languages than a
+    step's, or after it (``UserError``).
+
+    Args:
+        size: processes.
+    """
+    where = "--shard-packs"
+    if size == 1:
+        what = "one process has nobody to share the packs out to"
+        raise UserError(what, where=where, fix=f"give --nproc or use torchrun, or leave {where} out")
+    if arm != "modular":
+        fix = "leave it out, or give --arm modular"
+        raise UserError(f"languages have no packs in the {arm} arm", where=where, fix=fix)
+    if update.startswith("meta") or update == "balance":
+        what = f"--update {update} reads packs that are not lent to it"
+        raise UserError(what, where=where, fix="leave it out, or give another --update")
+
+
 def check_processes(size: int, sequences: int, option: str) -> None:
     """Refuse processes that get nothing of a batch (``UserError``).
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from polymod.model.config import PRESETS, Architecture, ModelConfig
 from polymod.train.config import ResidencyOptions, TrainOptions, TreatmentOptions, UpdateName
-from polymod.train.memory import BF16, FP32, TRUNKS, extra_trunks, idle_parameters, languages_of_step, memory
+from polymod.train.memory import BF16, FP32, TRUNKS, extra_trunks, languages_of_step, memory
 
 _LEAST_HELD = 2  # trunk gradients that surgery needs at once
 
@@ -20,6 +20,7 @@ class Need:
         element: bytes of an activation.
         processes: that share a step.
         spread: each of them has only its share of the trunk.
+        shared_out: each of them keeps the packs of its share of the languages only.
     """
 
     model: ModelConfig
@@ -30,6 +31,7 @@ class Need:
     element: int = FP32
     processes: int = 1
     spread: bool = False
+    shared_out: bool = False
 
     @property
     def parts(self) -> dict[str, int]:
@@ -43,6 +45,7 @@ class Need:
             trunks=trunks,
             residency=self.residency,
             shares=self.processes if self.spread else 1,
+            pack_shares=self.processes if self.shared_out else 1,
         )
 
     @property
@@ -81,7 +84,7 @@ def changes(need: Need, there: int) -> list[Change]:
 
 def _same_result(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
     """Smaller micro-batches, the largest first; then fewer gradients held; then idle languages elsewhere, or
-    the trunk spread over processes: the way that frees less first.
+    packs or the trunk spread over processes: the way that frees less first.
     """
     options: dict[str, str] = {}
     tokens = min(need.train.micro_tokens, need.train.batch_tokens)
@@ -101,15 +104,25 @@ def _same_result(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
 
 
 def _elsewhere(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
-    """Idle languages out of memory, or the trunk spread over processes: one of the two."""
-    if need.residency.mapped or need.spread:
+    """Idle languages out of memory, or packs or the trunk spread over processes: one of them, or both of
+    the last two.
+    """
+    if need.residency.mapped or need.spread or need.shared_out:
         return
+    modular = need.model.arm == "modular" and not need.update.startswith("meta")
     mapped = need.residency.model_copy(update={"mapped": True})
-    if idle_parameters(need.model, need.train, mapped) and not need.update.startswith("meta"):
-        yield {"residency.mapped": "true"}, replace(need, residency=mapped)
-    spread = replace(need, spread=True)
-    if need.processes > 1 and need.update == "joint" and spread.total < need.total:
-        yield {"shard": "true"}, spread
+    shared_out, spread = replace(need, shared_out=True), replace(need, spread=True)
+    ways: list[tuple[dict[str, str], Need]] = []
+    if modular:
+        ways.append(({"residency.mapped": "true"}, replace(need, residency=mapped)))
+    if modular and need.processes > 1 and need.update != "balance":
+        ways.append(({"shard-packs": "true"}, shared_out))
+    if need.processes > 1 and need.update == "joint":
+        ways.append(({"shard": "true"}, spread))
+        if modular:
+            both = {"shard": "true", "shard-packs": "true"}
+            ways.append((both, replace(spread, shared_out=True)))
+    yield from ((options, other) for options, other in ways if other.total < need.total)
 
 
 def _half(need: Need) -> Iterator[tuple[dict[str, str], Need]]:

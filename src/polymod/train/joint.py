@@ -66,8 +66,9 @@ def note_losses(by_language: dict[str, LossSum], batch: Batch, losses_M: torch.T
 def apply(state: TrainState, options: TrainOptions, metrics: StepMetrics) -> StepMetrics:
     """Clip, check, step."""
     with_gradient = [parameter for parameter in state.parameters if parameter.grad is not None]
-    if any(is_spread(parameter) for parameter in with_gradient):
-        norm = clip_([p.grad for p in with_gradient if p.grad is not None], options.clip, state.ranks)
+    if state.keepers is not None or any(is_spread(parameter) for parameter in with_gradient):
+        kept = state.keepers.kept if state.keepers is not None else ()
+        norm = clip_(with_gradient, options.clip, state.ranks, kept)
     else:
         norm = torch.nn.utils.clip_grad_norm_(with_gradient, options.clip)
     losses = sum(torch.as_tensor(losses.total) for losses in metrics.by_language.values())

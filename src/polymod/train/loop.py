@@ -23,6 +23,7 @@ from polymod.errors import Failure, Stopped
 from polymod.metrics import StepMetrics
 from polymod.model.heads import MaskedLM
 from polymod.model.tasks import TaskModel
+from polymod.train.keepers import Keepers
 from polymod.train.parallel import Ranks
 from polymod.train.reducer import Reducer
 from polymod.train.residency import Residency
@@ -54,6 +55,7 @@ class TrainState:
         extra: what the update carries from one step to the next.
         written: the newest checkpoint, which holds what has not changed since then.
         residency: which languages are in memory, if not all of them.
+        keepers: which process keeps which language, if not each of them all.
         ranks: the processes that take part.
         reducer: sums gradients over them.
     """
@@ -65,11 +67,12 @@ class TrainState:
     extra: dict[str, torch.Tensor] = field(default_factory=dict)
     written: Written | None = None
     residency: Residency | None = None
+    keepers: Keepers | None = None
     ranks: Ranks = field(default_factory=Ranks)
     reducer: Reducer = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self.reducer = Reducer(self.model, self.ranks)
+        self.reducer = Reducer(self.model, self.ranks, keepers=self.keepers)
 
     @cached_property
     def parameters(self) -> tuple[torch.nn.Parameter, ...]:

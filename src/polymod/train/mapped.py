@@ -60,8 +60,10 @@ class MappedHome:
         """Gives tensors that are in their places already, for the parameters of the next language in order.
 
         Memory that is taken for every language and given back leaves holes between what stays, and the
-        allocator then goes round all of them.
+        allocator then goes round all of them. The first one is copied, because it says how long a place is.
         """
+        if not self._length:
+            return torch.empty
         place = len(self.owned) * self._length
 
         def tensor(*shape: int) -> Tensor:

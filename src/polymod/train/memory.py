@@ -40,6 +40,7 @@ def memory(
     trunks: int = 0,
     residency: ResidencyOptions | None = None,
     shares: int = 1,
+    pack_shares: int = 1,
 ) -> dict[str, int]:
     """Bytes at the peak of a training step.
 
@@ -48,6 +49,7 @@ def memory(
         trunks: what ``extra_trunks`` says of the update.
         residency: where idle languages are; with ``mapped`` they are not counted.
         shares: processes that the trunk is spread over; the bytes are those of each.
+        pack_shares: processes that the packs are shared out among.
 
     Returns:
         ``weights``, ``gradients`` (trunk and the languages of a batch), ``optimizer`` (moments),
@@ -58,11 +60,13 @@ def memory(
     counts = parameters(config)
     trunk = counts["total"] - counts["packs"]
     elsewhere = trunk - -(-trunk // shares)
-    there = counts["total"] - idle_parameters(config, options, residency) - elsewhere
+    kept, lent = languages_here(config, options, residency, pack_shares)
+    pack = counts["packs"] // max(1, len(config.packs))
+    there = trunk - elsewhere + kept * pack
     rows = min(ROWS_PER_CHUNK, max(1, round(options.micro_tokens * options.mask_probability)))
     embedding = config.vocab_size * config.architecture.hidden_size
     parts = {
-        "weights": FP32 * there,
+        "weights": FP32 * (there + lent * pack),
         "gradients": gradient_bytes(config, options) - FP32 * elsewhere,
         "optimizer": 2 * FP32 * there,
         "activations": element * options.micro_tokens * activations_per_token(config),
@@ -96,13 +100,16 @@ def exchanged_bytes(config: ModelConfig, options: TrainOptions, processes: int) 
     return FP32 * passes * (2 * trunk + counts["body"]) + 2 * packs
 
 
-def idle_parameters(config: ModelConfig, options: TrainOptions, residency: ResidencyOptions | None) -> int:
-    """Parameters that are out of memory at the peak of a step: those of idle languages, if they are to be."""
-    if residency is None or not residency.mapped or config.arm != "modular":
-        return 0
-    languages = len(config.packs)
-    there = min(languages, languages_of_step(languages, options) + residency.languages)
-    return (languages - there) * parameters(config)["packs"] // max(1, languages)
+def languages_here(
+    config: ModelConfig, options: TrainOptions, residency: ResidencyOptions | None, pack_shares: int
+) -> tuple[int, int]:
+    """Packs in a process's memory at the peak of a step: with moments, and lent to it without them."""
+    installed = len(config.packs)
+    of_step, kept = languages_of_step(installed, options), -(-installed // pack_shares)
+    lent = min(of_step, installed - kept)
+    if residency is not None and residency.mapped and config.arm == "modular":
+        kept = min(kept, of_step + residency.languages)
+    return kept, lent
 
 
 def shortage(
@@ -112,17 +119,19 @@ def shortage(
     trunks: int = 0,
     residency: ResidencyOptions | None = None,
     shares: int = 1,
+    pack_shares: int = 1,
 ) -> str:
     """A warning if a step on the CPU needs more memory than this machine has; else nothing."""
-    needed = memory(config, options, trunks=trunks, residency=residency, shares=shares)["total"]
+    spread = {"shares": shares, "pack_shares": pack_shares}
+    needed = memory(config, options, trunks=trunks, residency=residency, **spread)["total"]
     there = machine_memory("cpu")
     if needed < 0.9 * there:
         return ""
     have = f"a step needs about {needed / 1e9:.1f} GB, this machine has {there / 1e9:.1f} GB"
     ways = "lower --train.micro-tokens, or the sizes of the model"
-    if idle_parameters(config, options, ResidencyOptions(mapped=True)) and not (
-        residency and residency.mapped
-    ):
+    mapped = ResidencyOptions(mapped=True)
+    fewer = memory(config, options, trunks=trunks, residency=mapped, **spread)["total"]
+    if fewer < needed and not (residency and residency.mapped):
         ways = f"give --residency.mapped true, {ways}"
     return f"{have}: {ways}"
 

@@ -17,7 +17,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.tensor import DTensor
 
 from polymod.data.random import key
 from polymod.errors import Lost, Stopped, UserError
@@ -69,16 +68,27 @@ class Ranks:
         if not self.alone:
             torch.manual_seed(int(key(*parts)) >> 1)
 
-    def begin_sum(self, flat: Tensor, kind: str) -> dist.Work | None:
-        """Begin to replace a tensor by the sum over all; it is there after ``finish``."""
+    def begin_sum(self, flat: Tensor, kind: str, *, to: int | None = None) -> dist.Work | None:
+        """Begin to replace a tensor by the sum over all, in one process or everywhere; it is there after
+        ``finish``.
+        """
         self.sent[kind] += flat.numel() * flat.element_size()
-        with self._contact():
-            work: dist.Work | None = dist.all_reduce(flat, async_op=True)
+        with self.contact():
+            work: dist.Work | None = (
+                dist.all_reduce(flat, async_op=True) if to is None else dist.reduce(flat, to, async_op=True)
+            )
+            return work
+
+    def begin_copy(self, flat: Tensor, source: int) -> dist.Work | None:
+        """Begin to replace a tensor by that of one process; it is there after ``finish``."""
+        self.sent["lent"] += flat.numel() * flat.element_size() * (source == self.rank)
+        with self.contact():
+            work: dist.Work | None = dist.broadcast(flat, source, async_op=True)
             return work
 
     def finish(self, works: Sequence[dist.Work | None]) -> None:
         """Wait for what was begun."""
-        with self._contact():
+        with self.contact():
             for work in works:
                 if work is not None:
                     work.wait()
@@ -103,7 +113,7 @@ class Ranks:
             later: return at once something to wait for.
         """
         self.sent["gathered"] += mine.numel() * mine.element_size()
-        with self._contact():
+        with self.contact():
             gather = dist.all_gather_single if _SINGLE else dist.all_gather_into_tensor
             work: dist.Work | None = gather(output, mine, group=group, async_op=later)
             return work
@@ -113,17 +123,10 @@ class Ranks:
     ) -> dist.Work | None:
         """Put this one's piece of the sum of a trunk gradient into ``output``."""
         self.sent["trunk"] += full.numel() * full.element_size()
-        with self._contact():
+        with self.contact():
             scatter = dist.reduce_scatter_single if _SINGLE else dist.reduce_scatter_tensor
             work: dist.Work | None = scatter(output, full, group=group, async_op=later)
             return work
-
-    def gathered(self, tensor: DTensor) -> Tensor:
-        """The whole of a spread tensor, in each process."""
-        self.sent["gathered"] += tensor.to_local().numel() * tensor.element_size()
-        with self._contact():
-            full: Tensor = tensor.full_tensor()
-            return full
 
     def sum_losses(self, losses: dict[str, LossSum], counts: dict[str, int]) -> None:
         """Replace losses by those of all, in this order.
@@ -158,7 +161,7 @@ class Ranks:
         if self.alone or not numbers:
             return list(numbers)
         tensor = torch.tensor(list(numbers), dtype=torch.int64)
-        with self._contact():
+        with self.contact():
             dist.all_reduce(tensor, op=dist.ReduceOp.MAX)
         return tensor.tolist()
 
@@ -166,21 +169,40 @@ class Ranks:
         """Until all have come here."""
         self.most([0])
 
-    def told(self, document: Any) -> Any:
-        """What the first one gives, to all: anything that JSON can hold."""
+    def told(self, document: Any, source: int = 0) -> Any:
+        """What one of them gives, the first if nothing is said, to all: anything that JSON can hold."""
         if self.alone:
             return document
-        said = json.dumps(document).encode() if self.first else b""
+        said = json.dumps(document).encode() if self.rank == source else b""
         (length,) = self.most([len(said)])
         text = torch.zeros(length, dtype=torch.uint8)
-        if self.first:
+        if self.rank == source:
             text = torch.frombuffer(bytearray(said), dtype=torch.uint8)
-        with self._contact():
-            dist.broadcast(text, src=0)
+        with self.contact():
+            dist.broadcast(text, src=source)
         return json.loads(bytes(text.tolist()))
 
     @contextmanager
-    def _contact(self) -> Iterator[None]:
+    def all_or_none(self) -> Iterator[None]:
+        """Work of which each does a part: what the user has to mend in one process ends it in all.
+
+        Raises:
+            UserError: that of this process, or what another one says.
+        """
+        mine: UserError | None = None
+        try:
+            yield
+        except UserError as error:
+            mine = error
+        (failed,) = self.most([0 if mine is None else self.rank + 1])
+        if not failed:
+            return
+        said = self.told(mine and {"what": mine.what, "where": mine.where, "fix": mine.fix}, failed - 1)
+        raise mine or UserError(f"rank {failed - 1}: {said['what']}", where=said["where"], fix=said["fix"])
+
+    @contextmanager
+    def contact(self) -> Iterator[None]:
+        """An exchange, counted for the watchdog; who loses contact in it leaves with the message for that."""
         self.calls += 1
         try:
             yield
@@ -225,7 +247,7 @@ def joined(nproc: int, device: torch.device, *, hang_after: float) -> Iterator[R
     store = common_store(rank, _LONGEST)
     try:
         with watched(ranks, hang_after):
-            with ranks._contact():
+            with ranks.contact():
                 dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_LONGEST)
             yield ranks
             ranks.wait()

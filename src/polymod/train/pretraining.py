@@ -22,6 +22,7 @@ from polymod.model.heads import MaskedLM, initialise
 from polymod.text.shards import Shards
 from polymod.train.checkpoint import save
 from polymod.train.config import MixtureOptions, ResidencyOptions, TrainOptions, UpdateName
+from polymod.train.keepers import Keepers
 from polymod.train.log import NoLog, RunLog
 from polymod.train.loop import Job, TrainState
 from polymod.train.optim import build_optimizer
@@ -38,6 +39,7 @@ class Pretraining:
 
     Args:
         spread: each process keeps its share of the trunk.
+        shared_out: each process keeps the packs of its share of the languages.
 
     Raises:
         UserError: blocks longer than the model's positions, too little text for a block.
@@ -52,13 +54,14 @@ class Pretraining:
         ranks: Ranks = ALONE,
         *,
         spread: bool = False,
+        shared_out: bool = False,
     ) -> None:
         longest = model.architecture.max_length
         if train.block_tokens > longest:
             what = f"blocks of {train.block_tokens} tokens in a model of at most {longest}"
             raise UserError(what, fix="lower --train.block-tokens or raise --model.max-length")
         self.shards, self.config, self.train, self.ranks = shards, model, train, ranks
-        self.spread = spread
+        self.spread, self.shared_out = spread, shared_out
         v = shards.vocabulary
         self.masking = Masking(v.mask_id, v.special, v.size, train.mask_probability)
         self.plan = batch_plan(train, mixture)
@@ -87,17 +90,21 @@ class Pretraining:
         """
         device, ranks = self.ranks.device, self.ranks
         unigrams_V = self._unigrams() if self.train.unigram_bias else None
-        if not options.mapped:
+        shares = ranks.size if self.shared_out else 1
+        home = home_for(self.config, options, update, run, device, shares) if options.mapped else None
+        keepers = Keepers(self.shards.tags, ranks, home) if self.shared_out else None
+        if taking_in := keepers or home:
+            model = begin_at_home(self.config, taking_in, self.train.seed, unigrams_V)
+        else:
             model = MaskedLM(self.config)
             initialise(model, self.train.seed, unigrams_V)
-            shard(model, ranks) if self.spread else model.to(device)
-            return TrainState(model, build_optimizer(model, self.train), ranks=ranks)
-        home = home_for(self.config, options, update, run, device)
-        model = begin_at_home(self.config, home, self.train.seed, unigrams_V)
-        trunk_to(model, device)
+        if self.spread:
+            shard(model, ranks)
+        else:
+            trunk_to(model, device) if taking_in else model.to(device)
         optimizer = build_optimizer(model, self.train)
-        residency = Residency(home, optimizer, options.languages)
-        return TrainState(model, optimizer, ranks=ranks, residency=residency)
+        residency = Residency(home, optimizer, options.languages) if home else None
+        return TrainState(model, optimizer, ranks=ranks, residency=residency, keepers=keepers)
 
     def at(self, step: int) -> GlobalBatch:
         """What this process computes of the batch of a step. For a GPU it is in page-locked memory: no copy
@@ -111,8 +118,10 @@ class Pretraining:
         share the languages, unless a pass takes all of them because the trunk is spread.
         """
         limit, tags, ranks = self.train.score_tokens, self.shards.tags, self.ranks
-        mine = tags if self.spread else tags[ranks.rank :: ranks.size]
+        mine = tags if self.spread else tags[ranks.rank :: ranks.size]  # the packs it keeps, if shared out
         coming = state.residency.each(mine) if state.residency else mine
+        if state.keepers and self.spread:
+            coming = state.keepers.lending_each(coming)
         losses = score_valid(masked_lm(state), self.shards, coming, self.masking, self.plan, limit=limit)
         if not self.spread:
             ranks.gather_losses(losses, tags)
@@ -121,13 +130,13 @@ class Pretraining:
     def jobs(
         self, run: Path, log: RunLog | NoLog, *, facts: Mapping[str, Any], console: Console
     ) -> tuple[Job, ...]:
-        """Score the valid split; save a checkpoint, which the first process does, or all if --shard."""
+        """Score the valid split; save a checkpoint: the first process does, or all if each has a share."""
 
         def score_now(state: TrainState, _: bool) -> None:
             log.valid(state.step, self.score(state))
 
         scoring = Job(self.train.score_every, score_now)
-        if not (self.ranks.first or self.spread):
+        if not (self.ranks.first or self.spread or self.shared_out):
             return (scoring,)
         return scoring, saving(run, self.train, facts=facts, console=console)
 

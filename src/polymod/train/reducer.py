@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from polymod.batch import GlobalBatch
 from polymod.metrics import StepMetrics
 from polymod.model.partition import TRUNK, owner
+from polymod.train.keepers import Keepers
 from polymod.train.parallel import Ranks
 from polymod.train.sharding import is_spread
 
@@ -30,10 +31,17 @@ class Reducer:
 
     Args:
         bucket_bytes: size of an exchange; smaller ones begin earlier, larger ones cost less.
+        keepers: who gets the sums of a language; all do if nobody keeps it for the others.
     """
 
-    def __init__(self, model: nn.Module, ranks: Ranks, bucket_bytes: int = BUCKET_BYTES) -> None:
-        self.model, self.ranks, self._bucket_bytes = model, ranks, bucket_bytes
+    def __init__(
+        self,
+        model: nn.Module,
+        ranks: Ranks,
+        bucket_bytes: int = BUCKET_BYTES,
+        keepers: Keepers | None = None,
+    ) -> None:
+        self.model, self.ranks, self.keepers, self._bucket_bytes = model, ranks, keepers, bucket_bytes
         self._trunk: list[nn.Parameter] = []
         self._packs: dict[str, list[nn.Parameter]] = {}
         if not ranks.alone:
@@ -63,6 +71,9 @@ class Reducer:
     def sum_packs(self, batch: GlobalBatch) -> None:
         """Sum the gradients of all that the languages of a step own."""
         if self.ranks.alone:
+            return
+        if self.keepers is not None:
+            self.keepers.sum_gradients(batch.targets_of)
             return
         active = [p for tag in batch.targets_of for p in self._packs.get(tag, ()) if p.requires_grad]
         works, flats = [], []

@@ -29,17 +29,21 @@ from polymod.train.pinned import PinnedHome
 State = TypeVar("State")
 
 
-class Home(Protocol):
-    """Where weights and moments of idle languages are. A language is at home, or out in memory."""
-
-    owned: dict[str, list[nn.Parameter]]
-    moments: Mapping[Tensor, Any]
+class Adopting(Protocol):
+    """What takes languages in as they are made."""
 
     def memory(self, tag: str) -> Memory:
         """Where the tensors of the pack of the next language that is adopted are to lie."""
 
     def adopt(self, tag: str, parameters: Sequence[nn.Parameter]) -> None:
         """Take in a language and what belongs to it."""
+
+
+class Home(Adopting, Protocol):
+    """Where weights and moments of idle languages are. A language is at home, or out in memory."""
+
+    owned: dict[str, list[nn.Parameter]]
+    moments: Mapping[Tensor, Any]
 
     def bring(self, tag: str) -> None:
         """Put a language where it can be trained."""
@@ -136,9 +140,17 @@ def languages_of(batch: GlobalBatch) -> set[str]:
 
 
 def home_for(
-    config: ModelConfig, options: ResidencyOptions, update: UpdateName, run: Path, device: torch.device
+    config: ModelConfig,
+    options: ResidencyOptions,
+    update: UpdateName,
+    run: Path,
+    device: torch.device,
+    shares: int = 1,
 ) -> Home:
     """The home of a run's languages.
+
+    Args:
+        shares: processes that they are shared out among.
 
     Raises:
         UserError: they own nothing, or the update reads text of other languages than those of a step.
@@ -146,10 +158,12 @@ def home_for(
     check_mapped(config.arm, update)
     if device.type == "cuda":
         return PinnedHome(device)
-    return MappedHome(options.folder or run, len(config.languages))
+    return MappedHome(options.folder or run, -(-len(config.languages) // shares))
 
 
-def begin_at_home(config: ModelConfig, home: Home, seed: int, unigrams_V: Tensor | None = None) -> MaskedLM:
+def begin_at_home(
+    config: ModelConfig, home: Adopting, seed: int, unigrams_V: Tensor | None = None
+) -> MaskedLM:
     """A model at step 0, initialised as any; its languages are at home, and never all in memory."""
     model = MaskedLM(config.model_copy(update={"languages": config.languages[:1]}))
     initialise(model, seed, unigrams_V)

@@ -8,7 +8,7 @@ Packs stay whole everywhere: a step needs few of them, and they are reduced as e
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import torch
 import torch.distributed as dist
@@ -30,7 +30,8 @@ def shard(model: MaskedLM, ranks: Ranks) -> None:
     """
     owned = {parameter for name, parameter in model.named_parameters() if owner(name) is not TRUNK}
     for parameter in owned:
-        parameter.data = parameter.data.to(ranks.device)
+        if not is_hollow(parameter):
+            parameter.data = parameter.data.to(ranks.device)
     mesh = init_device_mesh(ranks.device.type, (ranks.size,))
     for layer in model.encoder.layers:
         fully_shard(layer, mesh=mesh)
@@ -60,43 +61,45 @@ def is_spread(tensor: Tensor) -> bool:
     return isinstance(tensor, DTensor)
 
 
-def share(full: Tensor, like: Tensor) -> Tensor:
-    """A full tensor as a parameter has it: on its device, or this process's share of it."""
-    if isinstance(like, DTensor) and full.shape == like.shape:
-        return distribute_tensor(full, like.device_mesh, like.placements, src_data_rank=None)
-    return full.to(like.device)
+def hollow(like: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the same shape without values, in hardly any memory: what another process keeps."""
+    return torch.zeros((), dtype=like.dtype, device=device).expand(like.shape)
+
+
+def is_hollow(tensor: Tensor) -> bool:
+    """Whether another process keeps the values of a tensor."""
+    return not is_spread(tensor) and tensor.numel() > 1 and not any(tensor.stride())
 
 
 def put_(tensor: Tensor, full: Tensor) -> None:
-    """Set a tensor of a model, whole or spread, to a full one that all processes have."""
+    """Set what this process has of a model's tensor to a full one that all processes have."""
+    if is_hollow(tensor):
+        return
+    if isinstance(tensor, DTensor):
+        full = distribute_tensor(full, tensor.device_mesh, tensor.placements, src_data_rank=None)
     with torch.no_grad():
-        tensor.copy_(share(full, tensor) if is_spread(tensor) else full)
+        tensor.copy_(full)
 
 
 @torch.no_grad()
-def whole(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
-    """The same with spread tensors gathered in the first process's host memory, one at a time.
+def clip_(parameters: Sequence[nn.Parameter], most: float, ranks: Ranks, kept: Collection[Tensor]) -> Tensor:
+    """``clip_grad_norm_`` where processes have different gradients: the norm is that of all, the same
+    everywhere.
 
-    All processes call it; the others do not keep what is gathered.
-    """
-    found: dict[str, Tensor] = {}
-    for name, tensor in tensors.items():
-        if isinstance(tensor, DTensor):
-            full = ranks.gathered(tensor)
-            tensor = full.cpu() if ranks.first else full.new_empty(0)
-        found[name] = tensor
-    return found
-
-
-@torch.no_grad()
-def clip_(gradients: Sequence[Tensor], most: float, ranks: Ranks) -> Tensor:
-    """``clip_grad_norm_`` where some gradients are spread: the norm is that of all, the same everywhere.
+    Args:
+        kept: parameters whose gradient only this process has.
 
     Returns:
         The norm before clipping; not finite if any number is not.
     """
-    shares = [gradient.to_local() for gradient in gradients if isinstance(gradient, DTensor)]
-    others = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
+    shares: list[Tensor] = []
+    others: list[Tensor] = []
+    for parameter in parameters:
+        gradient = parameter.grad
+        if isinstance(gradient, DTensor):
+            shares.append(gradient.to_local())
+        elif gradient is not None:
+            (shares if parameter in kept else others).append(gradient)
     spread = _square(shares, ranks.device)
     ranks.sum_([spread], "norm")
     norm = (spread + _square(others, ranks.device)).sqrt()
