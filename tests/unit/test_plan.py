@@ -204,6 +204,8 @@ REFUSED = {
     "meta-fast without packs": (("--arm", "dense", "--update", "meta-fast"), "the dense arm has no modules"),
     "idle packs where there are none": (("--arm", "shared", "--residency.mapped"), "languages have no packs"),
     "idle languages that are read": (("--update", "meta", "--residency.mapped"), "text of other languages"),
+    "a number of idle languages where none is": (("--residency.languages", "7"), "give --residency.mapped"),
+    "a folder for idle languages where none is": (("--residency.folder", "x"), "--residency.folder: all"),
 }
 
 
@@ -211,6 +213,10 @@ REFUSED = {
 def test_what_pretrain_refuses_of_an_arm_is_no_plan(words, said, capsys):
     assert execute("plan", ["--num-languages", "2", *words, *RATE]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_the_default_number_of_idle_languages_may_be_said(capsys):
+    assert plan(capsys, "--num-languages", "2", "--residency.languages", "32", *RATE)
 
 
 @pytest.mark.parametrize("words", [("--languages", "en,de"), ("--data", "data")])
