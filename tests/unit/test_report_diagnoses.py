@@ -99,6 +99,27 @@ def test_noisy_gradients_ask_for_larger_batches(noise: dict[str, Any]) -> None:
     assert "Use larger batches" in made(gradients_section.section, gradients=[part]).advice
 
 
+def test_corrected_cosines_are_left_out_where_batches_of_one_language_hardly_agree() -> None:
+    part = gradients(TAGS)
+    part["trunk"]["ceiling_conflict_rate"] = part["groups"]["norms"]["mean_ceiling"] = 0.0
+    part["trunk"]["conflict"][1][1] = 0.4
+    (found,) = agreements(document(gradients=[part]))
+    assert found.trunk.corrected == 0.41
+    assert found.groups["norms"].corrected is None
+    hidden = [[x is None for x in row] for row in found.corrected]
+    assert hidden == [[1 in (i, j) for j in range(4)] for i in range(4)]
+    part["trunk"]["ceiling_conflict_rate"] = 0.4
+    for each in range(4):
+        part["trunk"]["conflict"][each][each] = 0.4
+    (found,) = agreements(document(gradients=[part]))
+    assert found.trunk.corrected is None
+    assert found.corrected == []
+    seen = page(gradients=[part])
+    assert "without the noise)" not in seen.text
+    assert "0.410" in seen.text  # of layers
+    assert "Corrected cosine" not in seen.text
+
+
 def test_the_newest_checkpoint_of_each_run_is_drawn_and_all_are_in_the_table() -> None:
     parts = [gradients(TAGS, step=step, run=run) for run in ("a", "b") for step in (20, 10)]
     assert [(each.run, each.step) for each in newest(agreements(document(gradients=parts)))] == [

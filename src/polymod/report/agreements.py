@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from polymod.diagnose.agreement import noisy
 from polymod.report.document import Document
 from polymod.report.part import Matrix, Part
 
 COSINE, CORRECTED, CONFLICT = "cosine", "corrected", "conflict"
-NOISY = 0.25  # conflicts of a language with itself
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,15 @@ class Means:
     own_conflict: float | None
     parameters: float | None
 
+    @property
+    def noisy(self) -> bool:
+        """Whether two batches of one language hardly agree, so that those of two say little."""
+        return noisy(self.ceiling, self.own_conflict)
+
 
 @dataclass(frozen=True)
 class Agreement:
-    """A checkpoint of a run.
+    """A checkpoint of a run; corrected cosines are left out where batches are too noisy for them.
 
     Attributes:
         groups, layers: parts of the trunk by name.
@@ -54,12 +59,6 @@ class Agreement:
     error: Matrix
     maps: Mapping[str, Matrix]
     along: Mapping[str, float | None]
-
-    @property
-    def noisy(self) -> bool:
-        """Whether two batches of one language hardly agree, so that those of two say little."""
-        means = self.trunk
-        return means.ceiling is None or means.ceiling <= 0 or (means.own_conflict or 0.0) > NOISY
 
     @property
     def against(self) -> Matrix:
@@ -107,24 +106,41 @@ def monitored(document: Document) -> dict[str, tuple[Line, ...]]:
 
 def _agreement(part: Part) -> Agreement:
     tags = tuple(map(str, part.sequence("languages")))
-    trunk = part.part("trunk")
+    trunk, size = part.part("trunk"), len(tags)
+    cosine, conflict = trunk.matrix(COSINE, size), trunk.matrix(CONFLICT, size)
     layers = {f"layer {number}": each for number, each in enumerate(part.rows("layers"), 1)}
     groups = {_name(key): each for key, each in part.part("groups").parts().items()}
-    cosines = {name: each.matrix(COSINE, len(tags)) for name, each in {**groups, **layers}.items()}
+    cosines = {name: each.matrix(COSINE, size) for name, each in {**groups, **layers}.items()}
     return Agreement(
         run=part.text("run"),
         step=part.number("step") or 0.0,
         tags=tags,
-        trunk=_means(trunk),
-        groups={name: _means(each) for name, each in groups.items()},
-        layers={name: _means(each) for name, each in layers.items()},
-        cosine=trunk.matrix(COSINE, len(tags)),
-        corrected=trunk.matrix(CORRECTED, len(tags)),
-        conflict=trunk.matrix(CONFLICT, len(tags)),
-        error=trunk.matrix("cosine_se", len(tags)),
+        trunk=_clear_means(trunk),
+        groups={name: _clear_means(each) for name, each in groups.items()},
+        layers={name: _clear_means(each) for name, each in layers.items()},
+        cosine=cosine,
+        corrected=_clear(trunk.matrix(CORRECTED, size), cosine, conflict),
+        conflict=conflict,
+        error=trunk.matrix("cosine_se", size),
         maps={name: rows for name, rows in cosines.items() if rows},
         along={key: part.part("along_relatedness").number(key) for key in (COSINE, CORRECTED)},
     )
+
+
+def _clear(corrected: Matrix, cosine: Matrix, conflict: Matrix) -> Matrix:
+    """Without languages whose own batches hardly agree; empty if there is nothing else."""
+    hidden = {i for i, row in enumerate(cosine) if noisy(row[i], conflict[i][i] if conflict else None)}
+    if len(hidden) == len(corrected):
+        return []
+    return [
+        [None if i in hidden or j in hidden else x for j, x in enumerate(row)]
+        for i, row in enumerate(corrected)
+    ]
+
+
+def _clear_means(part: Part) -> Means:
+    means = _means(part)
+    return replace(means, corrected=None) if means.noisy else means
 
 
 def _parts(part: Part) -> dict[str, Means]:

@@ -27,7 +27,8 @@ _CAPTION = (
     "colour is a conflict to look into."
 )
 _CORRECTED = (
-    "Cosines without the noise of the batches; 1 is full agreement. Trust it where batches are large."
+    "Cosines without the noise of the batches; 1 is full agreement. Trust it where batches are large; it is "
+    "left out where two batches of one language hardly agree."
 )
 _CONFLICT = "Share of the pairs of batches whose cosine is negative; near a half, noise alone can do it."
 
@@ -87,7 +88,7 @@ def _means(found: Sequence[Agreement]) -> str:
 
 def _advice(document: Document, found: Sequence[Agreement]) -> str:
     first = found[0]
-    if first.noisy:
+    if first.trunk.noisy:
         return (
             "Use larger batches (--gradients.batch-tokens): two batches of one language hardly agree, "
             "so these cosines say nothing yet."
@@ -131,7 +132,8 @@ def _summary(found: Sequence[Agreement]) -> Table:
     )
     along = (Column("Along relatedness", "number"),) if _known(found) else ()
     columns = (Column("Run"), Column("Step", "number"), *MEANS_COLUMNS, *along)
-    return Table("Means over pairs of languages", columns, (Rows("", rows),), sortable=True)
+    caption = "Means over pairs of languages; corrected where batches of one language agree"
+    return Table(caption, columns, (Rows("", rows),), sortable=True)
 
 
 def _along(each: Agreement, found: Sequence[Agreement]) -> tuple[Cell, ...]:
