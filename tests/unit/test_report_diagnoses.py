@@ -132,6 +132,21 @@ def test_the_newest_checkpoint_of_each_run_is_drawn_and_all_are_in_the_table() -
     assert seen.text.count("Compare a square with its two ceilings") == 2
 
 
+def test_means_over_checkpoints_and_runs_have_a_map_and_numbers() -> None:
+    parts = [gradients(TAGS, step=20, run=run) for run in ("a", "b")]
+    cosine = [[0.7 if i == j else 0.125 for j in range(4)] for i in range(4)]
+    mean = {"runs": ["a", "b"], "steps": [20], "languages": [*TAGS], "trunk": {"cosine": cosine}}
+    along = {"along_relatedness": {"cosine": 0.81}}
+    seen = page(gradients=parts, averages=[mean, mean | {"steps": [10, 20]} | along])
+    assert "Mean of a and b at 20 steps" in seen.text
+    assert "Mean of a and b at 10 and 20 steps" in seen.text
+    assert "Cosine of two languages 0.12, of one 0.70." in seen.text
+    assert "Cosine of two languages 0.12, of one 0.70, along relatedness 0.81" in seen.text
+    assert seen.text.count("Mean cosine of every pair") == 2
+    assert "1 further mean left out here" in page(gradients=parts, averages=[mean] * 4).text
+    assert "Mean of" not in page(gradients=parts).text
+
+
 def test_the_map_has_families_together_and_the_ceiling_framed() -> None:
     world = {"languages": {tag: {"family": tag[1]} for tag in TAGS}}
     seen = page(gradients=[gradients(("qaa", "qba", "qab", "qbb"))], world=world)

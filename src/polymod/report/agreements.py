@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from polymod.diagnose.agreement import noisy
 from polymod.report.document import Document
-from polymod.report.part import Matrix, Part
+from polymod.report.part import Matrix, Part, finite
 
 COSINE, CORRECTED, CONFLICT = "cosine", "corrected", "conflict"
 
@@ -72,6 +72,21 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Average:
+    """Mean cosines over checkpoints of a run, or over runs that differ in their seed.
+
+    Attributes:
+        along: rank correlation with relatedness.
+    """
+
+    runs: tuple[str, ...]
+    steps: tuple[float, ...]
+    tags: tuple[str, ...]
+    cosine: Matrix
+    along: float | None
+
+
+@dataclass(frozen=True)
 class Line:
     """What a run's monitor noted at a step: the trunk and its groups."""
 
@@ -90,6 +105,18 @@ def agreements(document: Document) -> list[Agreement]:
 def newest(found: list[Agreement]) -> list[Agreement]:
     """The last checkpoint of each run."""
     return list({each.run: each for each in found}.values())
+
+
+def averages(document: Document) -> list[Average]:
+    """Every mean over several checkpoints, of two languages at least."""
+    found = []
+    for row in document.part.rows("averages"):
+        runs, tags = (tuple(map(str, row.sequence(key))) for key in ("runs", "languages"))
+        steps = (finite(step, row, "steps") for step in row.sequence("steps"))
+        cosine = row.part("trunk").matrix(COSINE, len(tags))
+        along = row.part("along_relatedness").number(COSINE)
+        found.append(Average(runs, tuple(step or 0.0 for step in steps), tags, cosine, along))
+    return [each for each in found if len(each.tags) > 1 and each.cosine]
 
 
 def monitored(document: Document) -> dict[str, tuple[Line, ...]]:
