@@ -25,7 +25,7 @@ def stderr(quiet: bool = False) -> Console:
 
 
 class Bars:
-    """Named bars with a note, a rate and the time left."""
+    """Named bars with a note, a rate and the time left, counting ``unit``."""
 
     def __init__(self, console: Console, unit: str) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -34,7 +34,7 @@ class Bars:
             TextColumn("{task.description:<14}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
-            TextColumn(unit, markup=False),
+            TextColumn("{task.fields[unit]}", markup=False),
         )
         self._live = Progress(
             *columns, TimeRemainingColumn(), TextColumn("{task.fields[note]}", markup=False), console=console
@@ -44,9 +44,10 @@ class Bars:
         self._started: dict[str, tuple[float, float]] = {}
         self._told: dict[str, float] = {}
 
-    def add(self, name: str, total: float, done: float = 0, note: str = "") -> None:
-        """Begin a bar, ``done`` of whose ``total`` lies behind (a resumed job)."""
-        self._ids[name] = self._live.add_task(name, total=total, completed=int(done), note=note)
+    def add(self, name: str, total: float, done: float = 0, note: str = "", unit: str = "") -> None:
+        """Begin a bar, ``done`` of whose ``total`` lies behind (a resumed job); it may have its own unit."""
+        unit = unit or self._unit
+        self._ids[name] = self._live.add_task(name, total=total, completed=int(done), note=note, unit=unit)
         self._started[name] = (time.monotonic(), done)
         self._told[name] = time.monotonic()
 
@@ -73,8 +74,8 @@ class Bars:
         self._live.console.print(text, markup=False)
 
     def _line(self, name: str, done: float, note: str, ended: TaskID | None = None) -> None:
-        index = self._live.task_ids.index(ended if ended is not None else self._ids[name])
-        total = self._live.tasks[index].total or 0
+        task = self._live.tasks[self._live.task_ids.index(ended if ended is not None else self._ids[name])]
+        total, unit = task.total or 0, task.fields["unit"]
         started, before = self._started[name]
         rate = (done - before) / max(time.monotonic() - started, 1e-9)
         left = (
@@ -82,7 +83,7 @@ class Bars:
             if rate > 0 and done < total and ended is None
             else ""
         )
-        self.print(f"{name}: {done:,.0f} of {total:,.0f} {self._unit}{left}{'  ' + note if note else ''}")
+        self.print(f"{name}: {done:,.0f} of {total:,.0f} {unit}{left}{'  ' + note if note else ''}")
 
     def __enter__(self) -> Bars:
         if self._console.is_terminal:

@@ -232,6 +232,10 @@ WRONG = {
         ["--update", "meta", "--residency.mapped", "true"],
         "text of other languages",
     ),
+    "idle languages where all are in memory": (
+        ["--residency.languages", "7", "--residency.folder", "x"],
+        "--residency.languages: all languages are in memory",
+    ),
     "no CUDA": (["--train.device", "cuda"], "--train.device: no CUDA device"),
 }
 

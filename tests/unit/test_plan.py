@@ -193,6 +193,20 @@ def test_processes_beyond_the_cores_of_this_machine_save_no_time(monkeypatch, ca
     assert plan(capsys, *words, *RATE)["time"]["device"]["seconds"] == pytest.approx(flops / 1e12 / nproc)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "less than a second"),
+        (0.9, "less than a second"),
+        (1.2, "1 second"),
+        (1.6, "2 seconds"),
+        (130, "2.2 minutes"),
+    ],
+)
+def test_a_time_is_said_in_a_unit_that_fits(seconds, said):
+    assert planning._duration(seconds) == said
+
+
 def test_what_pretrain_refuses_of_sharding_is_no_plan(capsys):
     for words in ((), ("--nproc", "2", "--update", "pcgrad"), ("--nproc", "2", "--monitor.gradients", "5")):
         assert execute("plan", ["--num-languages", "2", "--shard", *words, *RATE]) == 2
@@ -204,6 +218,8 @@ REFUSED = {
     "meta-fast without packs": (("--arm", "dense", "--update", "meta-fast"), "the dense arm has no modules"),
     "idle packs where there are none": (("--arm", "shared", "--residency.mapped"), "languages have no packs"),
     "idle languages that are read": (("--update", "meta", "--residency.mapped"), "text of other languages"),
+    "a number of idle languages where none is": (("--residency.languages", "7"), "give --residency.mapped"),
+    "a folder for idle languages where none is": (("--residency.folder", "x"), "--residency.folder: all"),
 }
 
 
@@ -211,6 +227,10 @@ REFUSED = {
 def test_what_pretrain_refuses_of_an_arm_is_no_plan(words, said, capsys):
     assert execute("plan", ["--num-languages", "2", *words, *RATE]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_the_default_number_of_idle_languages_may_be_said(capsys):
+    assert plan(capsys, "--num-languages", "2", "--residency.languages", "32", *RATE)
 
 
 @pytest.mark.parametrize("words", [("--languages", "en,de"), ("--data", "data")])

@@ -58,6 +58,16 @@ def test_a_line_says_name_count_unit_time_left_and_note(clock: list[float]) -> N
     assert text.getvalue() == "run: 500 of 2,000 steps, 300 s left  loss 4.2\n"
 
 
+def test_a_bar_may_have_a_unit_of_its_own() -> None:
+    out, text = console()
+    with bars("MB", out) as group:
+        group.add("read", total=12, unit="KB")
+        group.add("count", total=3)
+        group.remove("read")
+        group.remove("count")
+    assert text.getvalue() == "read: 0 of 12 KB  done\ncount: 0 of 3 MB  done\n"
+
+
 def test_what_an_earlier_process_did_does_not_count_in_the_rate(clock: list[float]) -> None:
     out, text = console()
     with bars("steps", out) as group:

@@ -99,6 +99,27 @@ def test_noisy_gradients_ask_for_larger_batches(noise: dict[str, Any]) -> None:
     assert "Use larger batches" in made(gradients_section.section, gradients=[part]).advice
 
 
+def test_corrected_cosines_are_left_out_where_batches_of_one_language_hardly_agree() -> None:
+    part = gradients(TAGS)
+    part["trunk"]["ceiling_conflict_rate"] = part["groups"]["norms"]["mean_ceiling"] = 0.0
+    part["trunk"]["conflict"][1][1] = 0.4
+    (found,) = agreements(document(gradients=[part]))
+    assert found.trunk.corrected == 0.41
+    assert found.groups["norms"].corrected is None
+    hidden = [[x is None for x in row] for row in found.corrected]
+    assert hidden == [[1 in (i, j) for j in range(4)] for i in range(4)]
+    part["trunk"]["ceiling_conflict_rate"] = 0.4
+    for each in range(4):
+        part["trunk"]["conflict"][each][each] = 0.4
+    (found,) = agreements(document(gradients=[part]))
+    assert found.trunk.corrected is None
+    assert found.corrected == []
+    seen = page(gradients=[part])
+    assert "without the noise)" not in seen.text
+    assert "0.410" in seen.text  # of layers
+    assert "Corrected cosine" not in seen.text
+
+
 def test_the_newest_checkpoint_of_each_run_is_drawn_and_all_are_in_the_table() -> None:
     parts = [gradients(TAGS, step=step, run=run) for run in ("a", "b") for step in (20, 10)]
     assert [(each.run, each.step) for each in newest(agreements(document(gradients=parts)))] == [
@@ -109,6 +130,21 @@ def test_the_newest_checkpoint_of_each_run_is_drawn_and_all_are_in_the_table() -
     assert "Cosine of gradients, a, step 20" in seen.text
     assert "Cosine of gradients, a, step 10" not in seen.text
     assert seen.text.count("Compare a square with its two ceilings") == 2
+
+
+def test_means_over_checkpoints_and_runs_have_a_map_and_numbers() -> None:
+    parts = [gradients(TAGS, step=20, run=run) for run in ("a", "b")]
+    cosine = [[0.7 if i == j else 0.125 for j in range(4)] for i in range(4)]
+    mean = {"runs": ["a", "b"], "steps": [20], "languages": [*TAGS], "trunk": {"cosine": cosine}}
+    along = {"along_relatedness": {"cosine": 0.81}}
+    seen = page(gradients=parts, averages=[mean, mean | {"steps": [10, 20]} | along])
+    assert "Mean of a and b at 20 steps" in seen.text
+    assert "Mean of a and b at 10 and 20 steps" in seen.text
+    assert "Cosine of two languages 0.12, of one 0.70." in seen.text
+    assert "Cosine of two languages 0.12, of one 0.70, along relatedness 0.81" in seen.text
+    assert seen.text.count("Mean cosine of every pair") == 2
+    assert "1 further mean left out here" in page(gradients=parts, averages=[mean] * 4).text
+    assert "Mean of" not in page(gradients=parts).text
 
 
 def test_the_map_has_families_together_and_the_ceiling_framed() -> None:

@@ -157,6 +157,15 @@ def test_diagnoses_of_one_folder_or_several_are_put_together(tmp_path: Path) -> 
     assert found["title"] == "1 comparison and 4 diagnoses"
 
 
+def test_means_of_a_diagnosis_name_runs_as_the_page_does(tmp_path: Path) -> None:
+    folder = diagnosis(tmp_path / "one", "gradients", *(gradients(TAGS, run=f"runs/{name}") for name in "ab"))
+    document = json.loads((folder / "gradients.json").read_text())
+    assert "averages" not in gather([folder])
+    mean = {"runs": ["runs/a", "runs/b"], "steps": [20], "languages": [*TAGS]}
+    write_json(folder / "gradients.json", document | {"averages": [mean]})
+    assert gather([folder])["averages"] == [mean | {"runs": ["a", "b"]}]
+
+
 def test_a_run_and_its_diagnosis_have_one_name(tmp_path: Path) -> None:
     folder = run(tmp_path / "runs" / "a")
     found = gather([folder, diagnosis(tmp_path / "d", "controls", controls(TAGS, run=str(folder)))])

@@ -289,4 +289,6 @@ def _duration(seconds: float) -> str:
     for unit, size in (("years", 31_557_600), ("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds / size:,.1f} {unit}"
-    return f"{seconds:.0f} seconds"
+    if seconds < 1:
+        return "less than a second"
+    return "1 second" if seconds < 1.5 else f"{seconds:.0f} seconds"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from polymod.config import CommandConfig
 from polymod.errors import Stopped, UserError
+
+if TYPE_CHECKING:
+    from polymod.worlds.world import World
 
 WITHOUT_EFFECT = frozenset({"out", "processes"})  # options that change not one byte
 BYTES_PER_SENTENCE, BYTES_PER_EXAMPLE = 120, 800  # at most, on average over the tasks
@@ -46,30 +49,25 @@ def main(config: Config) -> dict[str, Any]:
     """Write a world; a finished one is left as it is."""
     from polymod.files import new_folder, require_space, write_json, write_manifest
     from polymod.worlds.facts import facts
-    from polymod.worlds.world import World
+    from polymod.worlds.world import Shares, World
     from polymod.worlds.write import FORMATS
 
     decisive = config.model_dump(mode="json", exclude=set(WITHOUT_EFFECT))
     if config.out.exists() and any(config.out.iterdir()):
         return {**_finished(config.out, decisive), "finished_before": True}
-    world = World(config.seed, *_kind(config))
+    shares = Shares(config.code_switching, config.parallel, config.denials, config.recalls)
+    world = World(config.seed, config.languages, config.families, shares)
     examples = len(FORMATS) * (config.train_examples + 2 * config.test_examples)
     per_language = config.sentences * BYTES_PER_SENTENCE + examples * BYTES_PER_EXAMPLE
     require_space(config.out, config.languages * per_language)
     with new_folder(config.out) as folder:
-        counts = _write_languages(config, world.tags, folder)
+        counts = _write_languages(config, world, folder)
         document = {"schema": 1, "config": decisive, **facts(world)}
         for tag, entry in document["languages"].items():
             entry["text"] = counts[tag]
         write_json(folder / "world.json", document)
         write_manifest(folder)
     return {**_summary(config.out, document), "finished_before": False}
-
-
-def _kind(config: Config) -> tuple[int, int, float, float, float, float]:
-    """What decides the languages and their text, besides the seed and how much of it there is."""
-    shares = config.code_switching, config.parallel, config.denials, config.recalls
-    return config.languages, config.families, *shares
 
 
 def _finished(out: Path, decisive: dict[str, Any]) -> dict[str, Any]:
@@ -92,14 +90,15 @@ def _finished(out: Path, decisive: dict[str, Any]) -> dict[str, Any]:
     return _summary(out, document)
 
 
-def _write_languages(config: Config, tags: tuple[str, ...], folder: Path) -> dict[str, dict[str, int]]:
+def _write_languages(config: Config, world: World, folder: Path) -> dict[str, dict[str, int]]:
     """Every language's files, several at a time; returns the counts of each text."""
     from polymod.progress import bars
     from polymod.text.workers import Workers, stoppable
     from polymod.worlds.write import Job, write_language
 
+    kind = (config.seed, config.languages, config.families, world.shares)
     sizes = (config.sentences, config.train_examples, config.test_examples)
-    jobs = [Job(folder, config.seed, *_kind(config), tag, *sizes) for tag in tags]
+    jobs = [Job(folder, *kind, tag, *sizes) for tag in world.tags]
     counts: dict[str, dict[str, int]] = {}
     processes = min(config.processes, len(jobs))
     try:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 DIGITS = 5
+NOISY = 0.25  # conflicts of a language with itself
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class Agreement:
     def document(self, *names: str) -> dict[str, Any]:
         """The summary and the matrices of these names, as lists with ``None`` for what is not defined."""
         return {**self.summary(), **{name: listed(getattr(self, name)) for name in names}}
+
+
+def noisy(ceiling: float | None, own_conflict: float | None) -> bool:
+    """Whether two batches of one language hardly agree, so that a corrected cosine means nothing."""
+    return ceiling is None or ceiling <= 0 or (own_conflict or 0.0) > NOISY
 
 
 def agreement(gram_RR: Matrix, labels: Sequence[str]) -> Agreement:

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator
 
 from polymod.config import Config, split
 
+FEWEST_BATCHES = 3  # of a language: two say nothing of an error
 Unit = Literal["heads", "neurons", "layers", "norms"]
 
 
@@ -17,7 +18,7 @@ class GradientOptions(Config):
 
     checkpoints: Literal["newest", "all"] = Field("newest", description="of each run; all that it has kept")
     split: Literal["valid", "train"] = Field("valid", description="where the batches come from")
-    batches: int = Field(8, ge=3, description="independent batches of each language")
+    batches: int = Field(8, ge=FEWEST_BATCHES, description="independent batches of each language")
     batch_tokens: int = Field(2048, gt=0, description="tokens of each, over all its sequences")
     sketch: int = Field(
         -1, ge=-1, description="entries kept of each group's gradient; 0: all; -1: all if they fit into 1 GiB"

@@ -14,6 +14,7 @@ from polymod.batch import Batch
 from polymod.data.loader import Tokens, pack_blocks
 from polymod.data.masking import Masking
 from polymod.data.random import key, mix
+from polymod.diagnose.options import FEWEST_BATCHES
 from polymod.errors import UserError
 
 MICRO_TOKENS = 2**13
@@ -50,13 +51,12 @@ def samples(
     whole, wanted = tokens.num_tokens(tag, plan.split) // size, blocks * plan.batches
     if not blocks:
         what = f"a batch of {plan.batch_tokens} tokens holds no block of {plan.block}"
-        raise UserError(what, fix="raise the tokens of a batch, or lower --block-tokens")
+        raise UserError(what, fix="raise --gradients.batch-tokens, or lower --block-tokens")
     if whole < wanted:
         what = (
             f"{tag!r} has {whole:,} blocks in its {plan.split} split; {plan.batches} batches need {wanted:,}"
         )
-        fix = "lower the number of batches or their tokens, take another split, or leave the language out"
-        raise UserError(what, fix=fix)
+        raise UserError(what, fix=_fix(tokens, tag, plan, whole))
     starts = [np.arange(blocks) + number * whole // plan.batches for number in range(plan.batches)]
     per_micro = max(1, MICRO_TOKENS // plan.block)
     return [
@@ -66,6 +66,20 @@ def samples(
         )
         for first_B in starts
     ]
+
+
+def _fix(tokens: Tokens, tag: str, plan: SamplePlan, whole: int) -> str:
+    """Which options the blocks that a split has would do for; too few batches are none."""
+    size, blocks = plan.block - 1, plan.batch_tokens // plan.block
+    in_train = tokens.num_tokens(tag, "train") // size if plan.split != "train" else 0
+    ways = {
+        "--gradients.split train": in_train >= blocks * plan.batches,
+        f"--gradients.batches {whole // blocks}": whole // blocks >= FEWEST_BATCHES,
+        f"--gradients.batch-tokens {whole // plan.batches * plan.block}": whole >= plan.batches,
+    }
+    given = " or ".join(way for way, helps in ways.items() if helps)
+    leave = "leave the language out with --languages"
+    return f"give {given}, or {leave}" if given else leave
 
 
 def _batch(

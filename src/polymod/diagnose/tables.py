@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from polymod.diagnose.agreement import noisy
+
 FEW = 12  # languages whose matrix is shown
 _ABREAST = 3  # settings beside each other
 COSINES = ("cosine", "corrected", "mean_of_groups")
@@ -18,17 +20,21 @@ def gradient_lines(checkpoint: Mapping[str, Any]) -> Iterator[str]:
     yield f"{checkpoint['run']} at step {checkpoint['step']:,}: cosine of gradients of two batches"
     yield f"{'':<14} {'languages':>10} {'ceiling':>8} {'corrected':>10} {'conflicts':>10} {'parameters':>11}"
     layers = {f"layer {number}": each for number, each in enumerate(checkpoint["layers"], 1)}
-    for name, part in {"trunk": checkpoint["trunk"], **checkpoint["groups"], **layers}.items():
+    parts = {"trunk": checkpoint["trunk"], **checkpoint["groups"], **layers}
+    for name, part in parts.items():
         numbers = f"{_number(part['mean_cosine']):>10} {_number(part['mean_ceiling']):>8}"
         share = _percent(part["conflict_rate"])
-        corrected = _number(part["mean_corrected"])
+        corrected = _number(None if _noisy(part) else part["mean_corrected"])
         yield f"{name.replace('_', '-'):<14} {numbers} {corrected:>10} {share:>10} {part['parameters']:>11,}"
+    if any(map(_noisy, parts.values())):
+        yield "corrected -: two batches of one language hardly agree; raise --gradients.batch-tokens"
     tags = checkpoint["languages"]
     if len(tags) <= FEW:
         yield "all the trunk; on the diagonal the ceiling, two batches of one language:"
         yield from matrix_lines(tags, tags, checkpoint["trunk"]["cosine"])
     else:
-        yield from _end_pairs(tags, checkpoint["trunk"]["corrected"])
+        cosine = "cosine" if _noisy(checkpoint["trunk"]) else "corrected"
+        yield from _end_pairs(tags, checkpoint["trunk"][cosine], cosine)
     yield from along_lines(checkpoint.get("along_relatedness"), COSINES)
 
 
@@ -134,7 +140,11 @@ def along_lines(relation: Mapping[str, Any] | None, names: Sequence[str]) -> Ite
         yield f"the same of the cosine by group: {', '.join(numbers)}"
 
 
-def _end_pairs(tags: Sequence[str], matrix: Sequence[Sequence[float | None]]) -> Iterator[str]:
+def _noisy(part: Mapping[str, Any]) -> bool:
+    return noisy(part["mean_ceiling"], part["ceiling_conflict_rate"])
+
+
+def _end_pairs(tags: Sequence[str], matrix: Sequence[Sequence[float | None]], what: str) -> Iterator[str]:
     pairs = [
         (value, f"{a} {b}")
         for i, a in enumerate(tags)
@@ -143,7 +153,7 @@ def _end_pairs(tags: Sequence[str], matrix: Sequence[Sequence[float | None]]) ->
     ]
     pairs.sort()
     for name, some in (("agree least", pairs[:ENDS]), ("agree most", pairs[: -ENDS - 1 : -1])):
-        yield f"{name} (corrected): {', '.join(f'{pair} {_number(value)}' for value, pair in some)}"
+        yield f"{name} ({what}): {', '.join(f'{pair} {_number(value)}' for value, pair in some)}"
 
 
 def _ends(by_tag: Mapping[str, Any], rank: Any) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from rich.console import Console
 
 from polymod.diagnose.compared import Trained, common_block, require_apart
-from polymod.diagnose.gaps import gaps
+from polymod.diagnose.gaps import Compared, gaps
 from polymod.diagnose.options import GapOptions
 from polymod.diagnose.work import opened
 from polymod.files import write_json
@@ -38,19 +39,29 @@ class Comparison:
         self._shards, self._options, self._block = shards, options, common_block(self.runs, block)
 
     def made(self, out: Path, tags: Sequence[str], device: torch.device, console: Console) -> dict[str, Any]:
-        """The document for these languages, also written to ``gaps.json``; scores that are there are read."""
-        compared, options = [], self._options
+        """The document for these languages, also written to ``gaps.json``; scores that are there are read.
+
+        Raises:
+            UserError: they cannot be compared, which is told before anything is scored.
+        """
+        compared = [run.compared(self._shards, dict.fromkeys(run.tags, 0.0), tags) for run in self.runs]
+        self._document(compared, tags)
         with opened(out, "gaps", self._request(tags)) as work, bars("runs", console) as group:
             group.add("scored", len(self.runs))
             for number, run in enumerate(self.runs):
                 losses = work.part(f"{number:04d}", self._scorer(run, device))
-                compared.append(run.compared(self._shards, losses, tags))
+                known = {tag: losses[tag] for tag in compared[number].losses}
+                compared[number] = replace(compared[number], losses=known)
                 group.at("scored", number + 1)
             group.remove("scored")
-            entropy = {tag: self._shards.info(tag)["unigram_entropy"] for tag in tags}
-            document = gaps(compared, entropy, condition=options.condition, reference=options.reference)
+            document = self._document(compared, tags)
             write_json(out / "gaps.json", document)
         return document
+
+    def _document(self, compared: Sequence[Compared], tags: Sequence[str]) -> dict[str, Any]:
+        entropy = {tag: self._shards.info(tag)["unigram_entropy"] for tag in tags}
+        options = self._options
+        return gaps(compared, entropy, condition=options.condition, reference=options.reference)
 
     def _scorer(self, run: Trained, device: torch.device) -> Callable[[], dict[str, Any]]:
         return lambda: run.losses(self._shards, device, block=self._block, most=self._options.max_tokens)

@@ -37,7 +37,7 @@ from polymod.text.shards import DATA, SCHEMA
 from polymod.text.split import SplitRule
 from polymod.text.tokenizer import Vocabulary, load_tokenizer
 from polymod.text.training import Text, Training, shares, train_tokenizer
-from polymod.text.watch import MEGA, watched
+from polymod.text.watch import unit_of, watched
 from polymod.text.workers import Workers, stoppable
 
 
@@ -164,12 +164,13 @@ def _tokenizer(job: Job, rules: dict[str, SplitRule], bars: Bars) -> None:
     task = Training(texts, config["vocab_size"], options.sample, job.tokenizer)
     threads = {"TOKENIZERS_PARALLELISM": "true", "RAYON_NUM_THREADS": str(options.processes)}
     total, done = sum(shares(texts, options.sample).values()), 0
-    bars.add("tokenizer", total / MEGA, note="sampling text")
+    unit, per = unit_of(total)
+    bars.add("tokenizer", total / per, note="sampling text", unit=unit)
     with Workers(1, threads) as workers:
         for number, event in enumerate(workers.run(train_tokenizer, [task]), start=1):
             done += event.done
             sampling = number < len(texts)
-            bars.at("tokenizer", done / MEGA, note="sampling text" if sampling else "training")
+            bars.at("tokenizer", done / per, note="sampling text" if sampling else "training")
     bars.remove("tokenizer")
 
 

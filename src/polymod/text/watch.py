@@ -10,7 +10,7 @@ from polymod.progress import Bars
 from polymod.text.workers import Event, Work, Workers
 
 OWN_BAR = 8e6  # bytes from which on a language has a bar of its own
-MEGA = 1e6
+_UNITS = (("MB", 1e6), ("KB", 1e3), ("bytes", 1.0))
 
 
 class Task(Protocol):
@@ -40,8 +40,13 @@ def watched(workers: Workers, work: Work[T, R], tasks: Sequence[T], bars: Bars, 
     return results
 
 
+def unit_of(size: float) -> tuple[str, float]:
+    """The unit that so many bytes are shown in, and how many bytes it has."""
+    return next((each for each in _UNITS if size >= each[1]), _UNITS[-1])
+
+
 class Watch:
-    """Turns the events of workers into bars, in MB.
+    """Turns the events of workers into bars.
 
     Args:
         tasks: all that will be done in the stage.
@@ -56,7 +61,9 @@ class Watch:
         self._of_task: Counter[int] = Counter()
         self._shown: set[str] = set()
         self._done = 0
-        bars.add(stage, sum(self._size.values()) / MEGA)
+        total = sum(self._size.values())
+        self._unit, self._per = unit_of(total)
+        bars.add(stage, total / self._per, unit=self._unit)
 
     def largest_first(self, tasks: Sequence[T]) -> list[T]:
         """Tasks by language, the largest language first, so that few languages are in work at once."""
@@ -70,7 +77,7 @@ class Watch:
         self._of_task[id(task)] += amount
         self._done += amount
         self._left[task.tag] -= amount
-        self._bars.at(self._stage, self._done / MEGA, note=task.tag)
+        self._bars.at(self._stage, self._done / self._per, note=task.tag)
         self._move_language(task.tag, ended=bool(event.results))
 
     def close(self) -> None:
@@ -81,9 +88,9 @@ class Watch:
         if self._size[tag] < OWN_BAR:
             return
         if tag not in self._shown:
-            self._bars.add(tag, self._size[tag] / MEGA)
+            self._bars.add(tag, self._size[tag] / self._per, unit=self._unit)
             self._shown.add(tag)
-        self._bars.at(tag, (self._size[tag] - self._left[tag]) / MEGA)
+        self._bars.at(tag, (self._size[tag] - self._left[tag]) / self._per)
         if ended and self._left[tag] <= 0:
             self._bars.remove(tag, quiet=True)
             self._shown.remove(tag)

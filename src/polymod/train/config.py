@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from polymod.config import Config, Tree
+from polymod.errors import UserError
 from polymod.model.config import PRESETS as MODEL_PRESETS
 from polymod.model.config import Architecture
 
@@ -144,6 +145,17 @@ class ResidencyOptions(Config):
     folder: Path | None = Field(
         None, description="where that file is, on a local disk; the run's folder if left out"
     )
+
+    @model_validator(mode="after")
+    def _mapped_if_any(self) -> Self:
+        """What is said of idle languages has no effect as long as all are in memory."""
+        fields = type(self).model_fields
+        given = [name for name in ("languages", "folder") if getattr(self, name) != fields[name].default]
+        if given and not self.mapped:
+            named = " and ".join(f"--residency.{name}" for name in given)
+            fix = f"give --residency.mapped true, or leave out {named}"
+            raise UserError(f"all languages are in memory, so {named} would change nothing", fix=fix)
+        return self
 
 
 _TINY = {

@@ -41,7 +41,7 @@ class RunLog:
         self._sent: Counter[str] = Counter()
         self._started = self._window_started = time.monotonic()
         bars.add(run.name, total=options.steps, done=since)
-        self._bar = run.name
+        self._bar, self._note = run.name, ""
 
     def step(self, state: TrainState, metrics: StepMetrics) -> None:
         """Take in one step."""
@@ -52,6 +52,7 @@ class RunLog:
         self._skipped += metrics.skipped
         if state.step % self._every == 0 or state.step == self._steps:
             self._write_window(state, metrics)
+        self._bars.at(self._bar, state.step, note=self._note)
 
     def valid(self, step: int, table: Mapping[str, Any]) -> None:
         """A scoring of the valid split."""
@@ -91,10 +92,9 @@ class RunLog:
             self._sent = state.ranks.sent.copy()
         self._line(document)
         worst = max(by_language, key=lambda tag: by_language[tag], default="")
-        note = f"loss {total.mean:.3f}  {rate:,.0f} tokens/s" + (
+        self._note = f"loss {total.mean:.3f}  {rate:,.0f} tokens/s" + (
             f"  worst {worst} {by_language[worst]:.2f}" if worst else ""
         )
-        self._bars.at(self._bar, state.step, note=note)
         self._window, self._tokens, self._skipped, self._window_started = {}, 0, 0, now
 
     def _line(self, document: Mapping[str, Any]) -> None:

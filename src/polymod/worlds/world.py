@@ -39,37 +39,42 @@ TASKS: dict[str, Task] = {
 }
 
 
+class Shares(NamedTuple):
+    """How much of the text is told in other ways than plainly; each is from 0 to 1.
+
+    Attributes:
+        code_switching: of documents, with words of another language of the world.
+        parallel: of documents, told in two languages, sentence by sentence.
+        denials: chance of a sentence of text to come after what did not happen.
+        recalls: chance of a sentence of text to come before a recall of something told: again, or asked for.
+    """
+
+    code_switching: float = 0.0
+    parallel: float = 0.0
+    denials: float = 0.0
+    recalls: float = 0.0
+
+
+PLAIN = Shares()
+
+
 class World:
     """Controlled languages by seed. A language depends on the seed and its place in the family tree only; its
     text also on which others there are, if documents switch between languages or are told in two.
 
     Attributes:
         seed: any integer.
-        code_switching: share of documents with words of another language of the world.
-        parallel: share of documents told in two languages, sentence by sentence.
-        denials: chance of a sentence of text to come after what did not happen.
-        recalls: chance of a sentence of text to come before a recall of something told: again, or asked for.
+        shares: of the text.
         tags: canonical tags of the languages; families take turns (``qaa qba qca qda qab ...``).
     """
 
     def __init__(
-        self,
-        seed: int = 0,
-        num_languages: int = 12,
-        num_families: int = 4,
-        code_switching: float = 0.0,
-        parallel: float = 0.0,
-        denials: float = 0.0,
-        recalls: float = 0.0,
+        self, seed: int = 0, num_languages: int = 12, num_families: int = 4, shares: Shares = PLAIN
     ) -> None:
         if num_families < 1 or num_languages < num_families:
             what = f"{num_languages} languages cannot make {num_families} families"
             raise UserError(what, fix="give at least one family, and at least as many languages as families")
-        self.seed = seed
-        self.code_switching = code_switching
-        self.parallel = parallel
-        self.denials = denials
-        self.recalls = recalls
+        self.seed, self.shares = seed, shares
         self._languages: dict[str, Language] = {}  # those that were made
         self._lineages = {lineage.tag: lineage for lineage in lineages(num_languages, num_families)}
 
@@ -114,12 +119,12 @@ class World:
         grammars = {tag: self.grammar(tag)}
         for number in range(count) if count is not None else counted():
             sentences = document(Chance("document", self.seed, tag, number))
-            if self.denials:
+            if self.shares.denials:
                 chance = Chance("denials", self.seed, tag, number)
-                sentences = with_denials(sentences, self.denials, chance)
-            if self.recalls:
+                sentences = with_denials(sentences, self.shares.denials, chance)
+            if self.shares.recalls:
                 chance = Chance("recalls", self.seed, tag, number)
-                sentences = with_recalls(sentences, self.recalls, chance)
+                sentences = with_recalls(sentences, self.shares.recalls, chance)
             own = self._switching(tag, number) or grammars[tag]
             if other := self._told_in_too(tag, number):
                 if other not in grammars:
@@ -133,19 +138,19 @@ class World:
     def _told_in_too(self, tag: str, number: int) -> str:
         """The language that says each sentence of a document again: the first one, as most parallel text is
         with one language, and for that one any other. Empty for what is told once."""
-        if not self.parallel or len(self.tags) == 1:
+        if not self.shares.parallel or len(self.tags) == 1:
             return ""
         chance = Chance("parallel", self.seed, tag, number)
-        if chance.random() >= self.parallel:
+        if chance.random() >= self.shares.parallel:
             return ""
         return self.tags[0] if tag != self.tags[0] else chance.pick(self.tags[1:])
 
     def _switching(self, tag: str, number: int) -> Grammar | None:
         """How a document is told whose teller also speaks another language; most do not."""
-        if not self.code_switching or len(self.tags) == 1:
+        if not self.shares.code_switching or len(self.tags) == 1:
             return None
         chance = Chance("switching", self.seed, tag, number)
-        if chance.random() >= self.code_switching:
+        if chance.random() >= self.shares.code_switching:
             return None
         other = chance.pick([other for other in self.tags if other != tag])
         return Grammar(self.language(tag).switching(self.language(other), chance), self.names)

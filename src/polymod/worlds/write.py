@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from polymod.worlds.world import SPLITS, World
+from polymod.worlds.world import SPLITS, Shares, World
 
 Record = dict[str, Any]
 
@@ -24,10 +24,7 @@ class Job(NamedTuple):
     seed: int
     languages: int
     families: int
-    code_switching: float
-    parallel: float
-    denials: float
-    recalls: float
+    shares: Shares
     tag: str
     sentences: int
     train: int
@@ -41,8 +38,7 @@ class Job(NamedTuple):
 
 def write_language(job: Job) -> Generator[int, None, dict[str, int]]:
     """Write text and tasks; yields sentences and examples done, returns the counts of the text."""
-    kind = (job.code_switching, job.parallel, job.denials, job.recalls)
-    world = World(job.seed, job.languages, job.families, *kind)
+    world = World(job.seed, job.languages, job.families, job.shares)
     counts = yield from _write_text(world, job)
     for task, (extension, write) in FORMATS.items():
         for split in SPLITS:

@@ -148,6 +148,24 @@ def test_a_split_that_is_too_short_is_told():
     assert_user_error(lambda: samples(streams, "en", MASKING, small, bos_id=0), "holds no block")
 
 
+@pytest.mark.parametrize(
+    ("batches", "batch_tokens", "train", "said"),
+    [
+        (4, 60, 100, "give --gradients.batch-tokens 22, or leave"),  # 2 batches would do, and are refused
+        (5, 33, 100, "give --gradients.batches 3 or --gradients.batch-tokens 22, or leave"),
+        (4, 60, 200, "give --gradients.split train or --gradients.batch-tokens 22, or leave"),
+        (11, 60, 100, "fix: leave the language out with --languages"),
+    ],
+)
+def test_what_would_do_for_a_short_split_is_told(batches, batch_tokens, train, said):
+    class Split(MemoryTokens):
+        def num_tokens(self, tag, split):
+            return train if split == "train" else super().num_tokens(tag, split)
+
+    plan = SamplePlan(block=11, batches=batches, batch_tokens=batch_tokens, split="valid")
+    assert_user_error(lambda: samples(Split({"en": 100}), "en", MASKING, plan, bos_id=0), said)
+
+
 def test_halves_have_every_sequence_once():
     micro = (tiny_batch(("en", "en", "to"), (7, 4, 5), 1), tiny_batch(("to", "to", "sr-Latn"), (3, 6, 5), 2))
     found = halves(GlobalBatch(micro, 0, ""))

@@ -11,6 +11,7 @@ from _tasks import our_tokenizer
 from polymod.tasks.find import available
 from polymod.tasks.signature import data_hash
 from polymod.tasks.task import TASKS, Task
+from polymod.worlds import Shares
 from polymod.worlds.write import Job, write_language
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
@@ -51,10 +52,7 @@ def world(tmp_path_factory) -> Path:
         seed=1,
         languages=2,
         families=1,
-        code_switching=0.0,
-        parallel=0.0,
-        denials=0.0,
-        recalls=0.0,
+        shares=Shares(),
         tag="qaa",
         sentences=20,
         train=40,

@@ -15,7 +15,7 @@ from _asserts import assert_user_error
 from _toys import run
 from _worlds import anchors, digest, everything, spearman, words_of
 from polymod.languages import canonical
-from polymod.worlds import TASKS, World, qa
+from polymod.worlds import TASKS, Shares, World, qa
 from polymod.worlds.cast import Cast
 from polymod.worlds.chance import Chance
 from polymod.worlds.concepts import CLASS_OF
@@ -234,7 +234,7 @@ def test_relatedness_can_be_measured_in_the_text() -> None:
 
 def test_code_switching_puts_words_of_another_language_into_the_grammar_of_this_one() -> None:
     """Half of the documents; of the open words only; without it, text is what it was."""
-    plain, switching = World(0, 6, 3), World(0, 6, 3, code_switching=0.5)
+    plain, switching = World(0, 6, 3), World(0, 6, 3, Shares(code_switching=0.5))
     pairs = list(zip(plain.documents("qba", 200), switching.documents("qba", 200), strict=True))
     switched = [pair for pair in pairs if pair[0] != pair[1]]
     assert 70 < len(switched) < 130
@@ -276,7 +276,7 @@ def test_a_switched_stem_keeps_its_script_and_takes_own_affixes() -> None:
 
 def test_a_parallel_document_says_each_sentence_again_in_the_first_language() -> None:
     """Half of the documents; those of the first language again in any other; the rest is what it was."""
-    plain, parallel = World(0, 4, 2), World(0, 4, 2, parallel=0.5)
+    plain, parallel = World(0, 4, 2), World(0, 4, 2, Shares(parallel=0.5))
     grammars = {tag: plain.grammar(tag) for tag in plain.tags}
     for tag in plain.tags:
         told = list(islice(parallel.counted_documents(tag), 60))
@@ -322,7 +322,7 @@ def test_a_denial_stands_in_front_of_what_it_excludes_and_denies_nothing_that_is
 
 
 def test_denials_are_said_in_every_language_and_leave_the_rest_as_it_was() -> None:
-    plain, denying = World(0, 4, 4), World(0, 4, 4, denials=0.3)
+    plain, denying = World(0, 4, 4), World(0, 4, 4, Shares(denials=0.3))
     for tag in plain.tags:
         for text, longer in zip(plain.documents(tag, 20), denying.documents(tag, 20), strict=True):
             assert len(longer) >= len(text)

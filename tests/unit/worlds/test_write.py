@@ -10,18 +10,17 @@ import pytest
 
 from _asserts import assert_user_error
 from polymod.commands.world import Config, main
-from polymod.worlds import SPLITS, TASKS, World
+from polymod.worlds import SPLITS, TASKS, Shares, World
 from polymod.worlds.write import FORMATS, Job, write_language
 
 TRAIN, TEST, SENTENCES = 7, 4, 40
-SWITCHING, PARALLEL, DENIALS, RECALLS = KIND = 0.5, 0.4, 0.3, 0.2
+SHARES = Shares(code_switching=0.5, parallel=0.4, denials=0.3, recalls=0.2)
 
 
 def config(out: Path, **changes: Any) -> Config:
     sizes = {"sentences": SENTENCES, "train_examples": TRAIN, "test_examples": TEST}
     kind = {"languages": 3, "families": 2}
-    text = {"code_switching": SWITCHING, "parallel": PARALLEL, "denials": DENIALS, "recalls": RECALLS}
-    return Config(**{"out": out, "processes": 2, **kind, **text, **sizes, **changes})
+    return Config(**{"out": out, "processes": 2, **kind, **SHARES._asdict(), **sizes, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_one_process_writes_what_several_do(folder: Path, tmp_path: Path) -> None:
     for tag in World(0, 3, 2).tags:
-        job = Job(tmp_path, 0, 3, 2, *KIND, tag, SENTENCES, TRAIN, TEST)
+        job = Job(tmp_path, 0, 3, 2, SHARES, tag, SENTENCES, TRAIN, TEST)
         assert sum(write_language(job)) == job.amount
     written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")}
     facts = {Path("world.json"), Path("manifest.json")}
@@ -46,7 +45,7 @@ def test_text_is_a_document_per_line(folder: Path) -> None:
     facts = json.loads((folder / "world.json").read_text())
     for tag, entry in facts["languages"].items():
         lines = (folder / "text" / f"{tag}.txt").read_text(encoding="utf-8").splitlines()
-        assert lines == list(World(0, 3, 2, *KIND).documents(tag, len(lines)))
+        assert lines == list(World(0, 3, 2, SHARES).documents(tag, len(lines)))
         assert entry["text"]["documents"] == len(lines)
         assert entry["text"]["sentences"] >= SENTENCES
         lexicon = entry["lexicon"]
@@ -100,7 +99,7 @@ def test_a_finished_world_is_left_alone_and_another_one_refused(folder: Path, tm
     assert_user_error(lambda: main(config(tmp_path)), "something else")
 
 
-@pytest.mark.parametrize("option", ["code_switching", "parallel", "denials", "recalls"])
+@pytest.mark.parametrize("option", Shares._fields)
 def test_a_world_from_before_an_option_was_there_is_finished_with_its_default(
     option: str, tmp_path: Path
 ) -> None:

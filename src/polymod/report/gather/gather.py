@@ -89,8 +89,13 @@ def _diagnosis(kind: str, document: Mapping[str, Any], called: Mapping[Path, str
     """The results of a diagnosis, with runs by the names that they have on the page."""
     if kind == GAPS:
         return {GAPS: [dict(document)]}
-    rows = Part(document).rows("results")
-    return {kind: [{**row.tree, "run": called[Path(row.text("run"))]} for row in rows]}
+    part = Part(document)
+    found = {kind: [{**row.tree, "run": called[Path(row.text("run"))]} for row in part.rows("results")]}
+    if means := part.rows("averages"):  # of gradients
+        found["averages"] = [
+            {**row.tree, "runs": [called[Path(run)] for run in row.sequence("runs")]} for row in means
+        ]
+    return found
 
 
 def _merge(found: Document, part: Document, path: Path) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from polymod.report.agreements import Agreement, Means, agreements, newest
+from polymod.report.agreements import Agreement, Average, Means, agreements, averages, newest
 from polymod.report.blocks import Block, Cell, Column, Details, Rows, Section, Table
 from polymod.report.document import Document
-from polymod.report.figures import fixed, listed, sentence, share
+from polymod.report.figures import fixed, listed, mean, sentence, share
 from polymod.report.part import Matrix
 from polymod.report.sections.pairs import (
     MOST_WITH_MORE_MAPS,
@@ -27,7 +27,12 @@ _CAPTION = (
     "colour is a conflict to look into."
 )
 _CORRECTED = (
-    "Cosines without the noise of the batches; 1 is full agreement. Trust it where batches are large."
+    "Cosines without the noise of the batches; 1 is full agreement. Trust it where batches are large; it is "
+    "left out where two batches of one language hardly agree."
+)
+_AVERAGE = (
+    "Cosines as above, as a mean over checkpoints: steadier than at one of them, and over several runs "
+    "steadier still."
 )
 _CONFLICT = "Share of the pairs of batches whose cosine is negative; near a half, noise alone can do it."
 
@@ -41,7 +46,7 @@ def section(document: Document) -> Section | None:
     shown = drawn(found, MOST_MAPS, document)
     for number, each in enumerate(shown):
         blocks += _maps(document, each, number)
-    blocks += left_out(found, shown)
+    blocks += [*left_out(found, shown), *_averages(document)]
     blocks.append(_summary(agreements(document)))
     return Section(
         "gradients", "Agreement of gradients", _means(found), _advice(document, found), tuple(blocks)
@@ -87,7 +92,7 @@ def _means(found: Sequence[Agreement]) -> str:
 
 def _advice(document: Document, found: Sequence[Agreement]) -> str:
     first = found[0]
-    if first.noisy:
+    if first.trunk.noisy:
         return (
             "Use larger batches (--gradients.batch-tokens): two batches of one language hardly agree, "
             "so these cosines say nothing yet."
@@ -124,6 +129,30 @@ def _maps(document: Document, each: Agreement, number: int) -> list[Block]:
     return [*blocks, Details(f"Numbers, corrected cosines and conflicts of {each.run}", tuple(inner))]
 
 
+def _averages(document: Document) -> list[Block]:
+    """The map of each mean over checkpoints, and its numbers, on demand."""
+    found = averages(document)
+    shown = drawn(found, MOST_MAPS, document)
+    blocks: list[Block] = []
+    for number, each in enumerate(shown):
+        pairs = Pairs.of(document, each.tags, each.cosine, each.cosine)
+        where = f"{listed(each.runs)} at {listed([f'{step:,.0f}' for step in each.steps])} steps"
+        words = Words(
+            f"gradients-mean-{number}", f"Mean of {where}", f"{_said(each)}.", _AVERAGE, _said(each)
+        )
+        inner = (*maps(pairs, words, outlined=True), numbers(pairs, "Mean cosine"))
+        blocks.append(Details(f"Mean of {where}", inner))
+    return [*blocks, *left_out(found, shown, "mean")]
+
+
+def _said(each: Average) -> str:
+    """``Cosine of two languages 0.04, of one 0.22, along relatedness 0.81``."""
+    values = [(i == j, x) for i, row in enumerate(each.cosine) for j, x in enumerate(row) if x is not None]
+    two, one = (fixed(mean([x for own, x in values if own == of_one])) for of_one in (False, True))
+    along = "" if each.along is None else f", along relatedness {fixed(each.along)}"
+    return f"Cosine of two languages {two}, of one {one}{along}"
+
+
 def _summary(found: Sequence[Agreement]) -> Table:
     """A row for each checkpoint."""
     rows = tuple(
@@ -131,7 +160,8 @@ def _summary(found: Sequence[Agreement]) -> Table:
     )
     along = (Column("Along relatedness", "number"),) if _known(found) else ()
     columns = (Column("Run"), Column("Step", "number"), *MEANS_COLUMNS, *along)
-    return Table("Means over pairs of languages", columns, (Rows("", rows),), sortable=True)
+    caption = "Means over pairs of languages; corrected where batches of one language agree"
+    return Table(caption, columns, (Rows("", rows),), sortable=True)
 
 
 def _along(each: Agreement, found: Sequence[Agreement]) -> tuple[Cell, ...]:

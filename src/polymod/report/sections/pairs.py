@@ -127,9 +127,9 @@ def drawn(found: Sequence[T], most: int, document: Document) -> list[T]:
     return list(found[: most if len(document.languages) <= MOST_WITH_NUMBERS else 1])
 
 
-def left_out(found: Sequence[T], shown: Sequence[T]) -> list[Block]:
+def left_out(found: Sequence[T], shown: Sequence[T], noun: str = "run") -> list[Block]:
     """A sentence on the runs that are not drawn, if there are any."""
-    more = several(len(found) - len(shown), "further run")
+    more = several(len(found) - len(shown), f"further {noun}")
     said = f"{more} left out here; the JSON document beside this page has the numbers."
     return [Points((said,))] * (len(found) > len(shown))
 
