@@ -1,7 +1,7 @@
 """Several processes beside one: losses, data, bytes; checkpoints of any number on any number; kills; hangs.
 
-``python benchmarks/ranks.py OUT [equal] [elastic] [kills] [hangs]`` does all parts or the named ones, on a
-world that it makes in OUT, on CPUs with gloo, and prints figures. Dropout is 0, precision fp32.
+``python benchmarks/ranks.py OUT [equal] [elastic] [shares] [kills] [hangs]`` does all parts or those
+named, on a world that it makes in OUT, on CPUs with gloo, and prints figures. Dropout is 0, precision fp32.
 """
 
 from __future__ import annotations
@@ -30,6 +30,12 @@ CASES = {
     "balance": ("--update", "balance"),
     "meta": ("--update", "meta"),
     "meta-fast": ("--update", "meta-fast"),
+}
+# What of the state each process has only a share of; one process has all of it.
+SHARES = {
+    "packs": ("--shard-packs", "true"),
+    "trunk": ("--shard", "true"),
+    "both": ("--shard", "true", "--shard-packs", "true"),
 }
 SMALL = (
     *("--model.preset", "modern-tiny", "--model.hidden-size", "64", "--model.num-layers", "2"),
@@ -154,13 +160,15 @@ def equal(out: Path) -> None:
     """Losses, batches and bytes of 50 steps."""
     for size in SIZES:
         more = ("--train.steps", str(STEPS))
-        together(out, size, [train(out, f"{case}-{size}", 1, *more, *o)[3:] for case, o in CASES.items()])
+        cases = CASES if size == 1 else CASES | SHARES
+        together(out, size, [train(out, f"{case}-{size}", 1, *more, *o)[3:] for case, o in cases.items()])
     for size in SIZES[1:]:
         apart, most = disjoint(out, size)
         print(f"{size} processes: languages apart in {apart} of {STEPS} steps, at most {most} on one")
     print("case       processes  largest difference  same batches  trunks a step  packs a step")
-    for case, size in itertools.product(CASES, SIZES[1:]):
-        one, many = (lines_of(out / f"{case}-{each}") for each in (1, size))
+    for case, size in itertools.product(CASES | SHARES, SIZES[1:]):
+        one = lines_of(out / f"{'modular' if case in SHARES else case}-1")
+        many = lines_of(out / f"{case}-{size}")
         assert len(one) == len(many) == STEPS
         worst = max(abs(a["loss"] - b["loss"]) / abs(a["loss"]) for a, b in zip(one, many, strict=True))
         same = all(a["chain"] == b["chain"] for a, b in zip(one, many, strict=True))
@@ -220,6 +228,27 @@ def elastic(out: Path) -> None:
         print(f"  on, losses within {worst:.1e} of one process, same batches {same}", flush=True)
 
 
+def shares(out: Path) -> None:
+    """Saved with each kind of shares, or with none, and trained on with each."""
+    long = ("--train.steps", "40", "--train.save-every", "20")
+    forms = {"none-1": (1, ()), **{f"{n}-{s}": (s, o) for n, o in SHARES.items() for s in SIZES[1:]}}
+    for saved, (size, options) in forms.items():
+        quietly(train(out, f"form-{saved}", size, *long, *options))
+    straight = lines_of(out / "form-none-1")
+    print("saved, and trained on for 20 steps: largest difference of a loss from one process; same batches")
+    for saved, on in itertools.product(forms, forms):
+        run, (size, options) = out / f"form-{saved}-{on}", forms[on]
+        shutil.copytree(out / f"form-{saved}", run)
+        shutil.rmtree(run / "checkpoints" / "step-00000040")
+        quietly(train(out, run.name, size, *long, *options))
+        many = lines_of(run)
+        worst = max(abs(a["loss"] - b["loss"]) / a["loss"] for a, b in zip(straight, many, strict=True))
+        same, equal = straight[-1]["chain"] == many[-1]["chain"], ""
+        if saved == on:
+            equal = f", bitwise equal to going through {digest(run) == digest(out / f'form-{saved}')}"
+        print(f"{saved:<8} {on:<8} {worst:.1e} {same}{equal}", flush=True)
+
+
 def ranks_of(launcher: int) -> dict[int, int]:
     """Processes of a run by rank."""
     found = {}
@@ -276,27 +305,39 @@ def hit(command: list[str], run: Path, number: signal.Signals, chance: random.Ra
 
 
 def kills(out: Path) -> None:
-    """A process killed 20 times; the run goes on each time, and ends as one that was left alone."""
+    """A process killed 20 times, 10 times more with shares of all; the run goes on each time, and ends as one
+    that was left alone.
+    """
+    chance = random.Random(0)
+    for size in SIZES[1:]:
+        killed(out, size, "none", (), 10, chance)
+        killed(out, size, "both", SHARES["both"], 5, chance)
+
+
+def killed(
+    out: Path, size: int, shared: str, more: tuple[str, ...], times: int, chance: random.Random
+) -> None:
+    """A run of so many processes, each of which has a share of this."""
     from polymod.train.checkpoint import newest
 
-    chance, options = random.Random(0), ("--train.steps", "450", "--train.save-every", "10")
-    for size in SIZES[1:]:
-        straight, run, hits = out / f"straight-{size}", out / f"killed-{size}", []
-        quietly(train(out, straight.name, size, *options))
-        acknowledged, lost = -1, 0
-        for number in range(10):
-            hits.append(hit(train(out, run.name, size, *options), run, signal.SIGKILL, chance))
-            saved, complaints = newest(run)
-            step = saved.step if saved else -1
-            lost += step < acknowledged or bool(complaints)
-            acknowledged = max(acknowledged, step)
-            shown = hits[-1].shown(f"rank {hits[-1].rank} of {size} was killed by SIGKILL")
-            print(f"{size} processes, kill {number + 1}: {shown}, newest checkpoint {step}", flush=True)
-        quietly(train(out, run.name, size, *options))
-        longest = max(each.seconds for each in hits)
-        print(f"{size} processes: acknowledged checkpoints lost {lost}, longest {longest:.1f} s", flush=True)
-        same = lines_of(run)[-1]["chain"] == lines_of(straight)[-1]["chain"]
-        print(f"  end state bitwise equal {digest(run) == digest(straight)}, same batches {same}", flush=True)
+    options = ("--train.steps", "450", "--train.save-every", "10", *more)
+    straight, run = out / f"straight-{size}-{shared}", out / f"killed-{size}-{shared}"
+    hits, name = [], f"{size} processes" + (f", shares of {shared}" if more else "")
+    quietly(train(out, straight.name, size, *options))
+    acknowledged, lost = -1, 0
+    for number in range(times):
+        hits.append(hit(train(out, run.name, size, *options), run, signal.SIGKILL, chance))
+        saved, complaints = newest(run)
+        step = saved.step if saved else -1
+        lost += step < acknowledged or bool(complaints)
+        acknowledged = max(acknowledged, step)
+        shown = hits[-1].shown(f"rank {hits[-1].rank} of {size} was killed by SIGKILL")
+        print(f"{name}, kill {number + 1}: {shown}, newest checkpoint {step}", flush=True)
+    quietly(train(out, run.name, size, *options))
+    longest = max(each.seconds for each in hits)
+    print(f"{name}: acknowledged checkpoints lost {lost}, longest {longest:.1f} s", flush=True)
+    same = lines_of(run)[-1]["chain"] == lines_of(straight)[-1]["chain"]
+    print(f"  end state bitwise equal {digest(run) == digest(straight)}, same batches {same}", flush=True)
 
 
 def hangs(out: Path) -> None:
@@ -313,7 +354,7 @@ def hangs(out: Path) -> None:
 def main() -> None:
     out, parts = Path(sys.argv[1]).absolute(), sys.argv[2:]
     prepared(out)
-    for part in (equal, elastic, kills, hangs):
+    for part in (equal, elastic, shares, kills, hangs):
         if not parts or part.__name__ in parts:
             started = time.monotonic()
             print(f"# {part.__name__}", flush=True)

@@ -7,7 +7,7 @@ from _asserts import assert_user_error
 from polymod.commands import extend, finetune, plan, pretrain
 from polymod.config import resolve
 from polymod.train.config import ResidencyOptions
-from polymod.train.conflict import check_processes, check_shard
+from polymod.train.conflict import check_processes, check_shard, check_shard_packs
 from polymod.train.parallel import Ranks
 
 SIZES = {"batch_tokens": 70, "block_tokens": 32}
@@ -66,3 +66,17 @@ def test_what_a_spread_trunk_does_not_go_with_is_refused(size, update, mapped, m
     check_shard(2, "joint", ResidencyOptions(), monitored=False)
     residency = ResidencyOptions(mapped=mapped)
     assert_user_error(lambda: check_shard(size, update, residency, monitored=monitored), *parts)
+
+
+@pytest.mark.parametrize(
+    ("size", "arm", "update", "parts"),
+    [
+        (1, "modular", "joint", ("one process has nobody to share the packs out to", "give --nproc")),
+        (2, "shared", "joint", ("no packs in the shared arm", "give --arm modular")),
+        (2, "modular", "meta-fast", ("--update meta-fast reads packs that are not lent", "another --update")),
+        (2, "modular", "balance", ("--update balance reads packs that are not lent", "another --update")),
+    ],
+)
+def test_what_shared_out_packs_do_not_go_with_is_refused(size, arm, update, parts):
+    check_shard_packs(2, "modular", "pcgrad")
+    assert_user_error(lambda: check_shard_packs(size, arm, update), "--shard-packs", *parts)

@@ -5,7 +5,7 @@ import pytest
 from _models import SUBLAYERS, tiny_model
 from polymod.model.config import PRESETS, Architecture, ModelConfig
 from polymod.model.flops import parameters
-from polymod.train.config import TrainOptions, preset_values
+from polymod.train.config import ResidencyOptions, TrainOptions, preset_values
 from polymod.train.memory import activations_per_token, checkpoint_bytes, memory, shortage
 
 OPTIONS = TrainOptions(**preset_values("base")["train"])
@@ -71,3 +71,14 @@ def test_a_machine_that_is_too_small_is_told(monkeypatch):
     assert "--train.micro-tokens" in shortage(base(75), OPTIONS)
     monkeypatch.setattr("os.sysconf", {"SC_PAGE_SIZE": 8192, "SC_PHYS_PAGES": needed // 4096}.__getitem__)
     assert shortage(base(75), OPTIONS) == ""
+
+
+def test_of_packs_that_are_shared_out_a_process_has_its_share_and_those_of_the_step():
+    pack, in_step = parameters(base(1))["pack"], OPTIONS.batch_tokens // OPTIONS.block_tokens
+    whole, shared = (memory(base(5000), OPTIONS, pack_shares=shares) for shares in (1, 4))
+    assert whole["weights"] - shared["weights"] == 4 * pack * (5000 - 1250 - in_step)
+    assert whole["optimizer"] - shared["optimizer"] == 8 * pack * (5000 - 1250)
+    mapped = ResidencyOptions(mapped=True, languages=10)
+    least = memory(base(5000), OPTIONS, residency=mapped, pack_shares=4)
+    assert shared["optimizer"] - least["optimizer"] == 8 * pack * (1250 - in_step - 10)
+    assert memory(base(5000), OPTIONS, residency=mapped)["optimizer"] == least["optimizer"]
