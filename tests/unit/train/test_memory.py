@@ -74,11 +74,12 @@ def test_a_machine_that_is_too_small_is_told(monkeypatch):
 
 
 def test_of_packs_that_are_shared_out_a_process_has_its_share_and_those_of_the_step():
-    pack, in_step = parameters(base(1))["pack"], OPTIONS.batch_tokens // OPTIONS.block_tokens
-    whole, shared = (memory(base(5000), OPTIONS, pack_shares=shares) for shares in (1, 4))
+    pack, in_step = parameters(base(1))["pack"], 100
+    options = OPTIONS.model_copy(update={"batch_tokens": in_step * OPTIONS.block_tokens})
+    whole, shared = (memory(base(5000), options, pack_shares=shares) for shares in (1, 4))
     assert whole["weights"] - shared["weights"] == 4 * pack * (5000 - 1250 - in_step)
     assert whole["optimizer"] - shared["optimizer"] == 8 * pack * (5000 - 1250)
     mapped = ResidencyOptions(mapped=True, languages=10)
-    least = memory(base(5000), OPTIONS, residency=mapped, pack_shares=4)
+    least = memory(base(5000), options, residency=mapped, pack_shares=4)
     assert shared["optimizer"] - least["optimizer"] == 8 * pack * (1250 - in_step - 10)
-    assert memory(base(5000), OPTIONS, residency=mapped)["optimizer"] == least["optimizer"]
+    assert memory(base(5000), options, residency=mapped)["optimizer"] == least["optimizer"]
