@@ -265,4 +265,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a path that is not UTF-8 must not be an error
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1 and isinstance(end.code, int):
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(end.code)  # DTensor's cache keeps threads of gloo, which abort the interpreter's end
+        raise
