@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 
 from _ranks import TAGS, commands, together, train, trains
 from polymod.cli import execute
+from polymod.errors import UserError
 from polymod.files import read_json
 from polymod.train.checkpoint import checkpoint_folders, read_tensors
 from polymod.train.log import read_metrics
@@ -129,3 +131,31 @@ def test_the_command_shares_packs_out_and_one_process_takes_the_run(data, tmp_pa
         )
     assert execute("pretrain", [*words, "--out", str(shared)]) == 0
     assert "this run is finished" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("share", ["shared_out", "spread"])
+def test_a_checkpoint_that_one_process_cannot_write_is_none(tmp_path, share):
+    first, second = together(2, refused, tmp_path / "run", share)
+    assert "rank 1" in first
+    for said in (first, second):
+        assert "disk is full" in said or "No space left" in said
+        assert "fix: free some space" in said
+    assert not checkpoint_folders(tmp_path / "run")
+    assert not list((tmp_path / "run" / "checkpoints").iterdir())
+
+
+def refused(ranks: Ranks, run: Path, share: str) -> str:
+    """What the user is told when the second process cannot write its share."""
+    from polymod.train import checkpoint, tensorfile
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    if ranks.rank == 1 and share == "spread":
+        tensorfile.HuggingFaceStorageWriter.write_data = full
+    elif ranks.rank == 1:
+        checkpoint.write = full
+    with pytest.raises(UserError) as caught:
+        train(ranks, "joint", steps=1, run=str(run), **{share: True})
+    ranks.wait()
+    return str(caught.value)
