@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -68,7 +69,8 @@ def test_a_checkpoint_has_a_file_per_language(straight):
         assert not any("lang_" in name for name in file.keys())  # noqa: SIM118
 
 
-def test_the_same_command_on_a_finished_run_says_so(data, straight, capsys):
+def test_the_same_command_on_a_finished_run_says_so_also_on_a_full_disk(data, straight, capsys, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9, 0))
     before = hashes(straight, 24)
     assert pretrain(data, straight) == 0
     assert "finished" in capsys.readouterr().err

@@ -242,3 +242,16 @@ def test_a_number_of_languages_goes_with_no_names(words, capsys):
 def test_an_unknown_language_names_its_option(capsys):
     assert execute("plan", ["--languages", "en,zz", *RATE]) == 2
     assert "--languages: unknown language 'zz'" in capsys.readouterr().err
+
+
+def test_processes_on_cpus_share_the_memory_of_the_machine(capsys):
+    words = ("--model.preset", "tiny", "--num-languages", "4", "--train.device", "cpu", *RATE)
+    alone, shared = (plan(capsys, *words, "--nproc", str(n))["device"]["memory"] for n in (1, 4))
+    assert shared == alone // 4
+
+
+def test_packs_are_to_be_shared_out_where_that_is_enough(capsys):
+    words = ("--model.preset", "small", "--num-languages", "2000", "--nproc", "8", *RATE)
+    (way,) = plan(capsys, *words, "--device-memory", "16")["device"]["changes"]
+    assert way["options"] == {"shard-packs": "true"}
+    assert plan(capsys, *words, "--device-memory", "16", "--shard-packs", "true")["device"]["fits"]

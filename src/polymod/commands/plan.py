@@ -44,7 +44,9 @@ class Config(CommandConfig):
     num_languages: int = Field(0, ge=0, le=10_000, description="so many languages, instead of naming them")
     vocab_size: int = Field(250_002, gt=300, description="rows of the vocabulary, if there is no --data")
     flops: float = Field(0, ge=0, description="sustained FLOP/s of the device; 0: measure this machine")
-    device_memory: float = Field(0, ge=0, description="GB of a device's memory; 0: what this machine has")
+    device_memory: float = Field(
+        0, ge=0, description="GB of a device's memory; 0: what this machine has for each process"
+    )
     calibrate: int = Field(
         0, ge=0, description="time so many steps here, on made-up data; this builds the model"
     )
@@ -104,7 +106,7 @@ def main(config: Config) -> dict[str, Any]:
     element = activation_bytes(config.train.device, config.train.precision)
     need = replace(need, element=element, processes=config.nproc, spread=config.shard)
     need = replace(need, shared_out=config.shard_packs)
-    there = int(config.device_memory * 1e9) or machine_memory(config.train.device)
+    there = int(config.device_memory * 1e9) or machine_memory(config.train.device, config.nproc)
     ways = [asdict(way) for way in changes(need, there)]
     copies = 1 if config.shard_packs else config.nproc
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,9 +149,9 @@ def _pretrained(config: Config, ranks: Ranks, dtype: torch.dtype) -> dict[str, A
             console.print(
                 "this run is finished" if done else f"going on at step {state.step:,}", markup=False
             )
-        if warning := _room(config, model.config, ranks):
-            console.print(f"warning: {warning}", markup=False)
         if state.step < config.train.steps:
+            if warning := _room(config, model.config, ranks):
+                console.print(f"warning: {warning}", markup=False)
             _train(config, job, state, update, dtype, identity)
         valid = job.score(state)
         if not ranks.first:
@@ -205,6 +206,7 @@ def _room(config: Config, model: ModelConfig, ranks: Ranks) -> str:
         residency=config.residency,
         shares=shares,
         pack_shares=pack_shares,
+        processes=int(os.environ.get("LOCAL_WORLD_SIZE", "1")),
     )
 
 

@@ -119,7 +119,8 @@ def newest(run: Path) -> tuple[Saved | None, list[str]]:
             continue
         return read(folder), complaints
     if folders:
-        raise UserError("\n  ".join(["no checkpoint is whole:", *complaints]), where=str(run))
+        what = "\n  ".join(["no checkpoint is whole:", *complaints])
+        raise UserError(what, where=str(run), fix="put back the files, or give another --out and start anew")
     return None, complaints
 
 

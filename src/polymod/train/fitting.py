@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from polymod.model.config import PRESETS, Architecture, ModelConfig
 from polymod.train.config import ResidencyOptions, TrainOptions, TreatmentOptions, UpdateName
@@ -84,8 +85,17 @@ def changes(need: Need, there: int) -> list[Change]:
 
 def _same_result(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
     """Smaller micro-batches, the largest first; then fewer gradients held; then idle languages elsewhere, or
-    packs or the trunk spread over processes: the way that frees less first.
+    packs or the trunk spread over processes: the way that frees less first, each with all of these steps.
     """
+    steps = [({}, need), *_smaller_steps(need)]
+    least = steps[-1][1]
+    ways = [(way, fields) for way, fields in _elsewhere(need) if replace(least, **fields).total < least.total]
+    yield from steps[1:] if len(steps) > 1 or ways else steps
+    for way, fields in sorted(ways, key=lambda each: -replace(least, **each[1]).total):
+        yield from (({**options, **way}, replace(other, **fields)) for options, other in steps)
+
+
+def _smaller_steps(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
     options: dict[str, str] = {}
     tokens = min(need.train.micro_tokens, need.train.batch_tokens)
     while tokens // 2 >= need.train.block_tokens:
@@ -95,34 +105,25 @@ def _same_result(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
         yield options, need
     if need.update not in TRUNKS and need.treatment.hold != _LEAST_HELD:
         treatment = need.treatment.model_copy(update={"hold": _LEAST_HELD})
-        options = {**options, "treatment.hold": str(_LEAST_HELD)}
-        yield options, (need := replace(need, treatment=treatment))
-    ways = [({**options, **way}, other) for way, other in _elsewhere(need)]
-    yield from sorted(ways, key=lambda way: -way[1].total)
-    if not options and not ways:
-        yield options, need
+        yield {**options, "treatment.hold": str(_LEAST_HELD)}, replace(need, treatment=treatment)
 
 
-def _elsewhere(need: Need) -> Iterator[tuple[dict[str, str], Need]]:
+def _elsewhere(need: Need) -> Iterator[tuple[dict[str, str], dict[str, Any]]]:
     """Idle languages out of memory, or packs or the trunk spread over processes: one of them, or both of
-    the last two.
+    the last two; options, and what they change of a need.
     """
     if need.residency.mapped or need.spread or need.shared_out:
         return
     modular = need.model.arm == "modular" and not need.update.startswith("meta")
-    mapped = need.residency.model_copy(update={"mapped": True})
-    shared_out, spread = replace(need, shared_out=True), replace(need, spread=True)
-    ways: list[tuple[dict[str, str], Need]] = []
     if modular:
-        ways.append(({"residency.mapped": "true"}, replace(need, residency=mapped)))
+        mapped = need.residency.model_copy(update={"mapped": True})
+        yield {"residency.mapped": "true"}, {"residency": mapped}
     if modular and need.processes > 1 and need.update != "balance":
-        ways.append(({"shard-packs": "true"}, shared_out))
+        yield {"shard-packs": "true"}, {"shared_out": True}
     if need.processes > 1 and need.update == "joint":
-        ways.append(({"shard": "true"}, spread))
+        yield {"shard": "true"}, {"spread": True}
         if modular:
-            both = {"shard": "true", "shard-packs": "true"}
-            ways.append((both, replace(spread, shared_out=True)))
-    yield from ((options, other) for options, other in ways if other.total < need.total)
+            yield {"shard": "true", "shard-packs": "true"}, {"spread": True, "shared_out": True}
 
 
 def _half(need: Need) -> Iterator[tuple[dict[str, str], Need]]:

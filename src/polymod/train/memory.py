@@ -120,14 +120,18 @@ def shortage(
     residency: ResidencyOptions | None = None,
     shares: int = 1,
     pack_shares: int = 1,
+    processes: int = 1,
 ) -> str:
-    """A warning if a step on the CPU needs more memory than this machine has; else nothing."""
+    """A warning if a step on the CPU needs more memory than this machine has for each of so many processes;
+    else nothing.
+    """
     spread = {"shares": shares, "pack_shares": pack_shares}
     needed = memory(config, options, trunks=trunks, residency=residency, **spread)["total"]
-    there = machine_memory("cpu")
+    there = machine_memory("cpu", processes)
     if needed < 0.9 * there:
         return ""
-    have = f"a step needs about {needed / 1e9:.1f} GB, this machine has {there / 1e9:.1f} GB"
+    each = f" for each of {processes} processes" if processes > 1 else ""
+    have = f"a step needs about {needed / 1e9:.1f} GB, this machine has {there / 1e9:.1f} GB{each}"
     ways = "lower --train.micro-tokens, or the sizes of the model"
     mapped = ResidencyOptions(mapped=True)
     fewer = memory(config, options, trunks=trunks, residency=mapped, **spread)["total"]
@@ -136,13 +140,15 @@ def shortage(
     return f"{have}: {ways}"
 
 
-def machine_memory(device: str) -> int:
-    """Bytes of memory that this machine has, on its CUDA device if it has one and is not told ``cpu``."""
+def machine_memory(device: str, processes: int = 1) -> int:
+    """Bytes of memory that this machine has for each of so many processes: on a CUDA device if it has one and
+    is not told ``cpu``, else their share of the host's.
+    """
     if _cuda_here(device):
         import torch
 
         return int(torch.cuda.get_device_properties(0).total_memory)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // processes
 
 
 def activation_bytes(device: str, precision: str) -> int:
