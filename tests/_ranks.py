@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import torch.distributed as dist
 from torch.distributed.tensor import DTensor
@@ -30,6 +31,7 @@ from polymod.train.checkpoint import newest, restore, save
 from polymod.train.config import TrainOptions, TreatmentOptions
 from polymod.train.episodes import Episodes
 from polymod.train.keepers import Keepers, lending
+from polymod.train.log import read_metrics
 from polymod.train.loop import Job, TrainState, fit
 from polymod.train.optim import build_optimizer
 from polymod.train.parallel import Ranks, joined
@@ -211,6 +213,15 @@ def plain(tensor: torch.Tensor) -> torch.Tensor:
     """The whole of it; all processes ask for it."""
     tensor = tensor.detach()
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def assert_alike(ours: Path, theirs: Path) -> None:
+    """Two runs noted the same lines, with equal losses to rounding."""
+    lines, others = read_metrics(ours), read_metrics(theirs)
+    assert [line["kind"] for line in lines] == [line["kind"] for line in others]
+    for a, b in zip(lines, others, strict=True):
+        key = "loss" if a["kind"] == "train" else "mean_loss"
+        assert a[key] == pytest.approx(b[key], rel=1e-5)
 
 
 def sizes(model: torch.nn.Module, *, here: bool = False) -> dict[str, int]:

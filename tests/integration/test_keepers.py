@@ -9,12 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from _ranks import TAGS, commands, together, train, trains
+from _ranks import TAGS, assert_alike, commands, together, train, trains
 from polymod.cli import execute
 from polymod.errors import UserError
 from polymod.files import read_json
 from polymod.train.checkpoint import checkpoint_folders, read_tensors
-from polymod.train.log import read_metrics
 from polymod.train.parallel import Ranks
 
 from .conftest import SMALL_MODEL
@@ -120,11 +119,7 @@ def test_the_command_shares_packs_out_and_one_process_takes_the_run(data, tmp_pa
     words = ["--data", str(data), *SMALL_MODEL, "--monitor.gradients", "8", "--train.save-every", "8"]
     assert commands(2, ["pretrain", *words, "--out", str(shared), "--shard-packs", "true", *more]) == [0, 0]
     assert execute("pretrain", [*words, "--out", str(whole)]) == 0
-    ours, theirs = read_metrics(shared), read_metrics(whole)
-    assert [line["kind"] for line in ours] == [line["kind"] for line in theirs]
-    for a, b in zip(ours, theirs, strict=True):
-        key = "loss" if a["kind"] == "train" else "mean_loss"
-        assert a[key] == pytest.approx(b[key], rel=1e-5)
+    assert_alike(shared, whole)
     for a, b in zip(checkpoint_folders(shared), checkpoint_folders(whole), strict=True):
         assert (
             read_json(a / "manifest.json")["files"].keys() == read_json(b / "manifest.json")["files"].keys()

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from _ranks import commands, together, train, trains
+from _ranks import assert_alike, commands, together, train, trains
 from polymod.cli import execute
 from polymod.train.checkpoint import checkpoint_folders, read_tensors
-from polymod.train.log import read_metrics
 from polymod.train.parallel import Ranks
 
 from .conftest import SMALL_MODEL
@@ -110,11 +109,7 @@ def test_the_command_spreads_the_trunk_and_one_process_takes_the_run(data, tmp_p
     words = ["--data", str(data), *SMALL_MODEL]
     assert commands(2, ["pretrain", *words, "--out", str(spread), "--shard", "true"]) == [0, 0]
     assert execute("pretrain", [*words, "--out", str(whole)]) == 0
-    ours, theirs = read_metrics(spread), read_metrics(whole)
-    assert [line["kind"] for line in ours] == [line["kind"] for line in theirs]
-    for a, b in zip(ours, theirs, strict=True):
-        key = "loss" if a["kind"] == "train" else "mean_loss"
-        assert a[key] == pytest.approx(b[key], rel=1e-5)
+    assert_alike(spread, whole)
     for place in (".", "optimizer"):
         a, b = (read_tensors(checkpoint_folders(run)[-1] / place) for run in (spread, whole))
         assert a.keys() == b.keys()

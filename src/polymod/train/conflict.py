@@ -14,14 +14,18 @@ def check_modules(arm: Arm) -> None:
         raise UserError(what, where="--update", fix="give --arm modular")
 
 
+def _check_packs(arm: Arm, where: str) -> None:
+    if arm != "modular":
+        fix = "leave it out, or give --arm modular"
+        raise UserError(f"languages have no packs in the {arm} arm", where=where, fix=fix)
+
+
 def check_mapped(arm: Arm, update: UpdateName) -> None:
     """Refuse to keep idle languages out of memory where they own nothing, or where the update reads text of
     other languages than those of a step (``UserError``).
     """
     where = "--residency.mapped"
-    if arm != "modular":
-        fix = "leave it out, or give --arm modular"
-        raise UserError(f"languages have no packs in the {arm} arm", where=where, fix=fix)
+    _check_packs(arm, where)
     if update.startswith("meta"):
         what = f"--update {update} reads text of other languages than those of a step"
         raise UserError(what, where=where, fix="leave it out, or give another --update")
@@ -57,9 +61,7 @@ def check_shard_packs(size: int, arm: Arm, update: UpdateName) -> None:
     if size == 1:
         what = "one process has nobody to share the packs out to"
         raise UserError(what, where=where, fix=f"give --nproc or use torchrun, or leave {where} out")
-    if arm != "modular":
-        fix = "leave it out, or give --arm modular"
-        raise UserError(f"languages have no packs in the {arm} arm", where=where, fix=fix)
+    _check_packs(arm, where)
     if update.startswith("meta") or update == "balance":
         what = f"--update {update} reads packs that are not lent to it"
         raise UserError(what, where=where, fix="leave it out, or give another --update")

@@ -38,7 +38,7 @@ class Ranks:
         rank: of this process, from 0.
         size: how many there are.
         device: where this one computes.
-        sent: bytes that this one handed to sums so far, by what they were.
+        sent: bytes that this one handed to sums and copies so far, by what they were.
         calls: exchanges begun so far.
         in_step: whether a training step goes on, in which nobody keeps the others waiting for long.
     """

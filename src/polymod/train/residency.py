@@ -164,7 +164,7 @@ def home_for(
 def begin_at_home(
     config: ModelConfig, home: Adopting, seed: int, unigrams_V: Tensor | None = None
 ) -> MaskedLM:
-    """A model at step 0, initialised as any; its languages are at home, and never all in memory."""
+    """A model at step 0, initialised as any; each of its languages is taken in before the next is made."""
     model = MaskedLM(config.model_copy(update={"languages": config.languages[:1]}))
     initialise(model, seed, unigrams_V)
     add_languages(model, config, seed=seed, memory=home.memory, added=home.adopt)
