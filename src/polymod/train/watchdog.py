@@ -152,6 +152,8 @@ def _end(dog: Watchdog, ranks: Watched, what: str, who: list[int]) -> None:
     if ranks.rank in who:
         faulthandler.dump_traceback()
         time.sleep(3 * dog.interval)  # the others speak first: they would lose contact, and know less
+    elif who and not dog.speaks:
+        time.sleep(2 * dog.interval)  # who speaks may look a moment later, and would only lose contact
     if dog.speaks or ranks.rank in who or not who:  # who hears nothing cannot know what others say
         names = f"rank{'s' * (len(who) > 1)} {', '.join(map(str, who))} of {ranks.size} " if who else ""
         shown = "\x1b[?25h" if sys.stderr.isatty() else ""  # a bar hides the cursor
