@@ -26,6 +26,9 @@ class Config(CommandConfig):
     out: Path = Field(description="folder to write")
     languages: int = Field(12, ge=1, le=100_000, description="number of languages")
     families: int = Field(4, ge=1, le=10_000, description="families that they belong to")
+    grammars: int | None = Field(
+        None, ge=1, description="grammars that families take turns with; by default each language has its own"
+    )
     seed: int = Field(0, ge=0, description="decides everything")
     sentences: int = Field(20_000, ge=1, description="sentences of text in each language, at least")
     code_switching: float = Field(
@@ -56,7 +59,7 @@ def main(config: Config) -> dict[str, Any]:
     if config.out.exists() and any(config.out.iterdir()):
         return {**_finished(config.out, decisive), "finished_before": True}
     shares = Shares(config.code_switching, config.parallel, config.denials, config.recalls)
-    world = World(config.seed, config.languages, config.families, shares)
+    world = World(config.seed, config.languages, config.families, shares, config.grammars)
     examples = len(FORMATS) * (config.train_examples + 2 * config.test_examples)
     per_language = config.sentences * BYTES_PER_SENTENCE + examples * BYTES_PER_EXAMPLE
     require_space(config.out, config.languages * per_language)
@@ -96,7 +99,7 @@ def _write_languages(config: Config, world: World, folder: Path) -> dict[str, di
     from polymod.text.workers import Workers, stoppable
     from polymod.worlds.write import Job, write_language
 
-    kind = (config.seed, config.languages, config.families, world.shares)
+    kind = (config.seed, config.languages, config.families, world.shares, config.grammars)
     sizes = (config.sentences, config.train_examples, config.test_examples)
     jobs = [Job(folder, *kind, tag, *sizes) for tag in world.tags]
     counts: dict[str, dict[str, int]] = {}

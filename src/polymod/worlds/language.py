@@ -67,9 +67,10 @@ class Language:
         return Chance("gender", self.seed, self.lineage.family, noun).below(count)
 
 
-def make_language(seed: int, lineage: Lineage) -> Language:
+def make_language(seed: int, lineage: Lineage, grammars: int | None = None) -> Language:
     """The language at a place of the family tree; it does not depend on which others exist."""
-    return Language(seed, lineage, _script(seed, lineage), typology(seed, lineage), lexicon(seed, lineage))
+    kind = typology(seed, lineage, grammars)
+    return Language(seed, lineage, _script(seed, lineage), kind, lexicon(seed, lineage))
 
 
 def _script(seed: int, lineage: Lineage) -> str:

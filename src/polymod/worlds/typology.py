@@ -50,8 +50,13 @@ _DRIFT = (0.0, 0.04, 0.03, 0.04)  # chance that a feature changes at each node o
 _ORDERS = ("SVO", "SOV", "VSO", "SOV", "SVO")  # families draw their order without putting back, then again
 
 
-def typology(seed: int, lineage: Lineage) -> Typology:
-    """The features of a language: drawn by its family, changed along its line."""
+def typology(seed: int, lineage: Lineage, grammars: int | None = None) -> Typology:
+    """The features of a language: drawn by its family, changed along its line.
+
+    With ``grammars``, families take turns with so many, and languages of one differ in words only.
+    """
+    if grammars:
+        return _consistent(_proto(seed, lineage.family % grammars))
     found = _proto(seed, lineage.family)
     for node, drift in zip(lineage.nodes, _DRIFT, strict=True):
         chance = Chance("typology", seed, node)

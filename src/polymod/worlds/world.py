@@ -65,16 +65,22 @@ class World:
     Attributes:
         seed: any integer.
         shares: of the text.
+        grammars: that families take turns with, see ``typology``; None: each family has its own.
         tags: canonical tags of the languages; families take turns (``qaa qba qca qda qab ...``).
     """
 
     def __init__(
-        self, seed: int = 0, num_languages: int = 12, num_families: int = 4, shares: Shares = PLAIN
+        self,
+        seed: int = 0,
+        num_languages: int = 12,
+        num_families: int = 4,
+        shares: Shares = PLAIN,
+        grammars: int | None = None,
     ) -> None:
         if num_families < 1 or num_languages < num_families:
             what = f"{num_languages} languages cannot make {num_families} families"
             raise UserError(what, fix="give at least one family, and at least as many languages as families")
-        self.seed, self.shares = seed, shares
+        self.seed, self.shares, self.grammars = seed, shares, grammars
         self._languages: dict[str, Language] = {}  # those that were made
         self._lineages = {lineage.tag: lineage for lineage in lineages(num_languages, num_families)}
 
@@ -90,7 +96,7 @@ class World:
     def language(self, tag: str) -> Language:
         """Script, typology and words of a language."""
         if tag not in self._languages:
-            self._languages[tag] = make_language(self.seed, self._lineage(tag))
+            self._languages[tag] = make_language(self.seed, self._lineage(tag), self.grammars)
         return self._languages[tag]
 
     def grammar(self, tag: str) -> Grammar:

@@ -25,6 +25,7 @@ class Job(NamedTuple):
     languages: int
     families: int
     shares: Shares
+    grammars: int | None
     tag: str
     sentences: int
     train: int
@@ -38,7 +39,7 @@ class Job(NamedTuple):
 
 def write_language(job: Job) -> Generator[int, None, dict[str, int]]:
     """Write text and tasks; yields sentences and examples done, returns the counts of the text."""
-    world = World(job.seed, job.languages, job.families, job.shares)
+    world = World(job.seed, job.languages, job.families, job.shares, job.grammars)
     counts = yield from _write_text(world, job)
     for task, (extension, write) in FORMATS.items():
         for split in SPLITS:

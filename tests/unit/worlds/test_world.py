@@ -232,6 +232,21 @@ def test_relatedness_can_be_measured_in_the_text() -> None:
     assert np.mean(found) > 0.65, found
 
 
+def test_families_may_take_turns_with_fewer_grammars_than_there_are_families() -> None:
+    """The first and the third family then speak alike, their words are what they were; no language drifts."""
+    free, tied = World(0, 9, 3), World(0, 9, 3, grammars=2)
+    kinds = [tied.language(tag).typology for tag in tied.tags]
+    assert kinds[0::3] == kinds[2::3] == [kinds[0]] * 3
+    assert kinds[1::3] == [kinds[1]] * 3
+    assert kinds[0] != kinds[1]
+    assert len({tuple(free.language(tag).typology.items()) for tag in free.tags}) > 3
+    grammar, words = tied.relatedness("grammar"), tied.relatedness("words")
+    assert grammar[0, 2] == grammar[0, 3] == 1.0 > grammar[0, 1]
+    np.testing.assert_array_equal(words, free.relatedness("words"))
+    one, other = (next(tied.documents(tag)) for tag in ("qaa", "qca"))
+    assert one != other
+
+
 def test_code_switching_puts_words_of_another_language_into_the_grammar_of_this_one() -> None:
     """Half of the documents; of the open words only; without it, text is what it was."""
     plain, switching = World(0, 6, 3), World(0, 6, 3, Shares(code_switching=0.5))

@@ -14,12 +14,13 @@ from polymod.worlds import SPLITS, TASKS, Shares, World
 from polymod.worlds.write import FORMATS, Job, write_language
 
 TRAIN, TEST, SENTENCES = 7, 4, 40
-SHARES = Shares(code_switching=0.5, parallel=0.4, denials=0.3, recalls=0.2)
+SHARES, GRAMMARS = Shares(code_switching=0.5, parallel=0.4, denials=0.3, recalls=0.2), 1
+WORLD = World(0, 3, 2, SHARES, GRAMMARS)
 
 
 def config(out: Path, **changes: Any) -> Config:
     sizes = {"sentences": SENTENCES, "train_examples": TRAIN, "test_examples": TEST}
-    kind = {"languages": 3, "families": 2}
+    kind = {"languages": 3, "families": 2, "grammars": GRAMMARS}
     return Config(**{"out": out, "processes": 2, **kind, **SHARES._asdict(), **sizes, **changes})
 
 
@@ -32,8 +33,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_one_process_writes_what_several_do(folder: Path, tmp_path: Path) -> None:
-    for tag in World(0, 3, 2).tags:
-        job = Job(tmp_path, 0, 3, 2, SHARES, tag, SENTENCES, TRAIN, TEST)
+    for tag in WORLD.tags:
+        job = Job(tmp_path, 0, 3, 2, SHARES, GRAMMARS, tag, SENTENCES, TRAIN, TEST)
         assert sum(write_language(job)) == job.amount
     written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.*")}
     facts = {Path("world.json"), Path("manifest.json")}
@@ -45,7 +46,7 @@ def test_text_is_a_document_per_line(folder: Path) -> None:
     facts = json.loads((folder / "world.json").read_text())
     for tag, entry in facts["languages"].items():
         lines = (folder / "text" / f"{tag}.txt").read_text(encoding="utf-8").splitlines()
-        assert lines == list(World(0, 3, 2, SHARES).documents(tag, len(lines)))
+        assert lines == list(WORLD.documents(tag, len(lines)))
         assert entry["text"]["documents"] == len(lines)
         assert entry["text"]["sentences"] >= SENTENCES
         lexicon = entry["lexicon"]
@@ -56,7 +57,7 @@ def test_text_is_a_document_per_line(folder: Path) -> None:
 @pytest.mark.parametrize("task", FORMATS)
 def test_examples_can_be_read_back(folder: Path, task: str, split: str) -> None:
     text = (folder / task / f"{split}.qba.{FORMATS[task][0]}").read_text(encoding="utf-8")
-    expected = World(0, 3, 2).task(task, "qba", split, TRAIN if split == "train" else TEST)
+    expected = WORLD.task(task, "qba", split, TRAIN if split == "train" else TEST)
     assert READERS[task](text) == expected
 
 
@@ -85,9 +86,9 @@ READERS = {"nli": _read_lines, "ner": _read_columns, "pos": _read_columns, "qa":
 
 def test_lines_for_retrieval_are_aligned(folder: Path) -> None:
     assert set(TASKS) == {*FORMATS, "retrieval"}
-    for tag in World(0, 3, 2).tags:
+    for tag in WORLD.tags:
         lines = (folder / "retrieval" / f"{tag}.txt").read_text(encoding="utf-8").splitlines()
-        assert lines == [record["text"] for record in World(0, 3, 2).task("retrieval", tag, "test", TEST)]
+        assert lines == [record["text"] for record in WORLD.task("retrieval", tag, "test", TEST)]
 
 
 def test_a_finished_world_is_left_alone_and_another_one_refused(folder: Path, tmp_path: Path) -> None:
@@ -99,11 +100,11 @@ def test_a_finished_world_is_left_alone_and_another_one_refused(folder: Path, tm
     assert_user_error(lambda: main(config(tmp_path)), "something else")
 
 
-@pytest.mark.parametrize("option", Shares._fields)
+@pytest.mark.parametrize("option", [*Shares._fields, "grammars"])
 def test_a_world_from_before_an_option_was_there_is_finished_with_its_default(
     option: str, tmp_path: Path
 ) -> None:
-    out, without = tmp_path / "world", {option: 0.0}
+    out, without = tmp_path / "world", {option: Config.model_fields[option].default}
     main(config(out, **without))
     path = out / "world.json"
     document = json.loads(path.read_text())
