@@ -235,8 +235,12 @@ def require_space(folder: Path, needed: int) -> None:
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
-        what = f"the disk is too full: {needed / 1e9:.2f} GB are needed, {free / 1e9:.2f} GB are free"
+        what = f"the disk is too full: {_megabytes(needed)} are needed, {_megabytes(free)} are free"
         raise UserError(what, where=str(folder), fix="free some space or give another --out")
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
 @contextmanager
@@ -293,5 +297,6 @@ def refusals(path: Path) -> Iterator[None]:
         if not named.is_relative_to(path.parent) and not path.is_relative_to(named):
             raise
         what = _REASONS.get(error.errno or 0, f"cannot write: {error.strerror or error}")
-        fix = "free some space or give another --out; what was complete before is still whole"
+        begin = "free some space or give" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "give"
+        fix = f"{begin} another --out; what was complete before is still whole"
         raise UserError(what, where=str(path), fix=fix) from error

@@ -11,7 +11,7 @@ import onnx
 import pytest
 import torch
 from tokenizers import Tokenizer
-from transformers import pipeline
+from transformers import AutoTokenizer, pipeline
 from transformers.utils import logging
 
 import polymod
@@ -26,6 +26,7 @@ from polymod.model.heads import MaskedLM
 from polymod.model.hf_names import module_names
 from polymod.model.install import drop_language
 from polymod.model.tasks import TaskModel, TaskSpec
+from polymod.tasks.opened import opened
 
 from .conftest import TAGS, pretrain
 
@@ -67,7 +68,7 @@ def random_model(kind: str, order: str, tokenizer: Tokenizer) -> hf.Model:
 def exported(kind: str, order: str, data: Path, tokenizer: Tokenizer, folder: Path) -> hf.Model:
     model = random_model(kind, order, tokenizer)
     hf.write_model(model, folder)
-    write_tokenizer((data / "tokenizer.json").read_bytes(), model.config, folder)
+    write_tokenizer((data / "tokenizer.json").read_bytes(), model.config.architecture.max_length, folder)
     return model
 
 
@@ -180,7 +181,7 @@ def test_onnx_computes_the_same(tokenizer, data, tmp_path, monkeypatch, capsys):
     assert [each.name for each in graph.graph.output] == list(hf_onnx.OUTPUTS[kind])
     assert {each.version for each in graph.opset_import if each.domain == ""} == {hf_onnx.OPSET}
     assert str(Path(hf.__file__).parent) not in (tmp_path / "model.onnx").read_bytes().decode("latin-1")
-    write_tokenizer((data / "tokenizer.json").read_bytes(), model.config, tmp_path)
+    write_tokenizer((data / "tokenizer.json").read_bytes(), model.config.architecture.max_length, tmp_path)
     write_card(model.config, tmp_path, spec=SPECS[kind], onnx=True, facts={})
     (example,) = re.findall(r"```python\n(.*?)```", (tmp_path / "README.md").read_text(), re.DOTALL)
     monkeypatch.chdir(tmp_path)
@@ -205,6 +206,7 @@ def tuned(data, tmp_path_factory) -> Path:
         path = folder / "nli" / f"{split}.{tag}.jsonl"
         path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     words = ["--task", "nli", "--data", str(folder / "nli"), "--source", "qaa", "--train.epochs", "2"]
+    words += ["--train.max-length", "48"]  # shorter than the model's
     rate = ["--train.learning-rate", "0.02", "--train.warmup", "0"]  # so that predictions differ
     assert execute("finetune", [str(folder / "run"), *words, *rate, "--out", str(folder / "ft")]) == 0
     return folder
@@ -218,7 +220,7 @@ def test_a_fine_tuned_model_predicts_the_same_after_export(tuned, tmp_path, caps
     done = Finetuned.open(tuned / "ft")
     task = TASKS["nli"]
     examples = task.read(tuned / "nli" / "test.to.jsonl")
-    encoded = [task.encode(each, done.tokenizers.of("to"), done.spec.labels, 64)[0] for each in examples]
+    encoded = [task.encode(each, done.tokenizers.of("to"), done.spec.labels, 48)[0] for each in examples]
     logits = read_logits(done.model(), encoded, ["to"] * len(encoded))
     wanted = torch.cat([torch.from_numpy(each) for each in logits]).softmax(-1)
     assert wanted.std(0).max() > 3e-5  # the examples differ by more than is allowed below
@@ -232,6 +234,9 @@ def test_a_fine_tuned_model_predicts_the_same_after_export(tuned, tmp_path, caps
         assert max(found["hidden_difference"], found["logits_difference"]) <= 1e-5
         assert execute("verify", [str(out)]) == 0
         capsys.readouterr()
+        assert (
+            AutoTokenizer.from_pretrained(out).model_max_length == opened(out).longest == done.longest == 48
+        )
         classify = pipeline("text-classification", model=str(out), top_k=None)
         if len(chosen) > 1:
             classify.model.set_default_language("to")

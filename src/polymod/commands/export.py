@@ -68,10 +68,11 @@ def main(config: Config) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Source:
-    """What is exported: a checkpoint, and what its card says."""
+    """What is exported: a checkpoint, the tokens of a sequence at most, and what its card says."""
 
     run: Path
     saved: Saved
+    longest: int
     facts: dict[str, Any]
     scores: dict[str, dict[str, float]]
 
@@ -92,12 +93,14 @@ def _source(run: Path) -> _Source:
     record = read_json(run / RUN) if (run / RUN).is_file() else {}
     if "task" not in record.get("config", {}):
         saved, record = found(run)
-        return _Source(run, saved, {"step": saved.step, **record["versions"]}, {})
+        longest = saved.config.architecture.max_length
+        return _Source(run, saved, longest, {"step": saved.step, **record["versions"]}, {})
     done = Finetuned.open(run)
     said = {"task": done.spec.task, "fine-tuned on": ", ".join(done.sources), "step": done.saved.step}
     protocol = {key.replace("_", " "): value for key, value in done.result.get("protocol", {}).items()}
     best = done.result.get("dev") or {}
-    return _Source(run, done.saved, {**said, **protocol, **record["versions"]}, best.get("languages", {}))
+    facts = {**said, **protocol, **record["versions"]}
+    return _Source(run, done.saved, done.longest, facts, best.get("languages", {}))
 
 
 def _check(onnx: bool, tags: tuple[str, ...]) -> None:
@@ -139,7 +142,7 @@ def _write(model: Model, source: _Source, folder: Path, onnx: bool) -> dict[str,
     spec = model.spec if isinstance(model, TaskModel) else None
     if (source.run / TOKENIZER).exists():
         path = Tokenizers(source.run).path(model.config.languages[0])
-        write_tokenizer(path.read_bytes(), model.config, folder)
+        write_tokenizer(path.read_bytes(), source.longest, folder)
     write_card(model.config, folder, spec=spec, onnx=onnx, facts=source.facts, scores=source.scores)
     if onnx:
         from polymod.model.hf_onnx import compare_onnx, write_onnx

@@ -39,12 +39,16 @@ _WHAT = {
 }
 
 
-def write_tokenizer(tokenizer_json: bytes, config: ModelConfig, folder: Path) -> None:
-    """``tokenizer.json`` and the settings with which ``AutoTokenizer`` loads it."""
+def write_tokenizer(tokenizer_json: bytes, longest: int, folder: Path) -> None:
+    """``tokenizer.json`` and the settings with which ``AutoTokenizer`` loads it.
+
+    Args:
+        longest: tokens of a sequence at most.
+    """
     (folder / "tokenizer.json").write_bytes(tokenizer_json)
     settings = {
         "tokenizer_class": "PreTrainedTokenizerFast",
-        "model_max_length": config.architecture.max_length,
+        "model_max_length": longest,
         "clean_up_tokenization_spaces": False,
         "model_input_names": ["input_ids", "attention_mask"],
         **_SPECIAL,

@@ -73,8 +73,13 @@ def insist_alike(runs: Sequence[Finetuned], *, same_sources: bool = True) -> Non
     """Runs that are compared or averaged do the same task, and as seeds of one another from the same sources.
 
     Raises:
-        UserError: they do not.
+        UserError: they do not, or one is given twice.
     """
+    places = [run.folder.resolve() for run in runs]
+    if twice := next((place for place in places if places.count(place) > 1), None):
+        raise UserError(
+            "the folder is given twice, and would count twice", where=str(twice), fix="give it once"
+        )
     for run in runs[1:]:
         for field in ("task", "sources") if same_sources else ("task",):
             ours, first = run.result[field], runs[0].result[field]

@@ -72,7 +72,7 @@ def opened(where: str | Path, *, revision: str = "") -> Opened:
     mask_id = foreign.mask_id(folder)
     fine_tuned = read_task_model(folder, mask_id=mask_id)
     model, has_head = (fine_tuned, True) if fine_tuned else hf.read_model(folder, mask_id=mask_id)
-    longest = model.config.architecture.max_length
+    longest = foreign.longest(folder, model.config.architecture.max_length)
     tokenizers, files = Tokenizers(folder), foreign.fingerprint(folder)
     return Opened(folder, "directory", model, tokenizers, longest, has_head, files)
 

@@ -23,7 +23,11 @@ Shard = Annotated[
     bool, Field(description="each of several processes keeps only its share of the trunk, by FSDP2")
 ]
 ShardPacks = Annotated[
-    bool, Field(description="each of several processes keeps the packs of its share of the languages only")
+    bool,
+    Field(
+        description="each of several processes keeps the packs of its share of the languages only; "
+        "not with balance and meta"
+    ),
 ]
 Preset = Literal["tiny", "small", "base", "large", "modern-tiny", "modern-small", "modern-base"]
 

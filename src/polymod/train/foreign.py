@@ -10,7 +10,8 @@ from polymod.files import read_json, sha256
 from polymod.text.examine import check_tokenizer
 from polymod.text.tokenizer import TOKENIZER
 
-WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", TOKENIZER)
+SETTINGS = "tokenizer_config.json"
+WANTED = ("*.safetensors", "*.safetensors.index.json", "config.json", TOKENIZER, SETTINGS)
 
 
 def directory(source: str, revision: str = "") -> tuple[Path, str]:
@@ -45,8 +46,14 @@ def mask_id(folder: Path) -> int | None:
     return vocabulary.mask_id
 
 
+def longest(folder: Path, most: int) -> int:
+    """Tokens of a sequence at most, as the tokenizer's settings say, but not more than ``most``."""
+    settings = read_json(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
+    return int(min(settings.get("model_max_length") or most, most))
+
+
 def fingerprint(folder: Path) -> str:
     """A hash over the files that are read."""
-    paths = (*folder.glob("*.safetensors"), folder / "config.json", folder / TOKENIZER)
+    paths = (*folder.glob("*.safetensors"), *(folder / name for name in ("config.json", TOKENIZER, SETTINGS)))
     hashes = "".join(sha256(path) for path in sorted(paths) if path.is_file())
     return hashlib.sha256(hashes.encode()).hexdigest()

@@ -13,6 +13,7 @@ from typing import Any, Self
 from rich.console import Console
 
 from polymod.errors import UserError
+from polymod.files import atomic, refusals
 from polymod.metrics import LossSum, StepMetrics
 from polymod.model.flops import peak_flops
 from polymod.progress import Bars, bars
@@ -33,8 +34,8 @@ class RunLog:
 
     def __init__(self, run: Path, bars: Bars, options: TrainOptions, *, since: int) -> None:
         self._bars, self._steps, self._every = bars, options.steps, options.log_every
-        _truncate(run / METRICS, since)
-        self._file = (run / METRICS).open("a", encoding="utf-8")
+        self._path = run / METRICS
+        _truncate(self._path, since)
         self._tensorboard = _tensorboard(run) if options.tensorboard else None
         self._window: dict[str, LossSum] = {}
         self._tokens = self._skipped = 0
@@ -63,7 +64,6 @@ class RunLog:
 
     def __exit__(self, *error: object) -> None:
         self._bars.remove(self._bar, note="" if error[0] is None else "stopped")
-        self._file.close()
         if self._tensorboard is not None:
             self._tensorboard.close()
 
@@ -98,8 +98,8 @@ class RunLog:
         self._window, self._tokens, self._skipped, self._window_started = {}, 0, 0, now
 
     def _line(self, document: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(document, allow_nan=False) + "\n")
-        self._file.flush()
+        with refusals(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(document, allow_nan=False) + "\n")
         if self._tensorboard is not None:
             for key, value in document.items():
                 if isinstance(value, float):
@@ -169,7 +169,8 @@ def _truncate(path: Path, step: int) -> None:
     """Keep the whole lines up to a step."""
     if path.exists():
         kept = [json.dumps(line) + "\n" for line in read_metrics(path.parent) if line["step"] <= step]
-        path.write_text("".join(kept), encoding="utf-8")
+        with atomic(path) as file:
+            file.write("".join(kept).encode())
 
 
 def _tensorboard(run: Path) -> Any:

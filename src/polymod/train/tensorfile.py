@@ -82,4 +82,6 @@ def _refused(verb: str, path: Path, error: CheckpointException) -> UserError:
     rank, (reason, _) = next(iter(error.failures.items()))
     why = getattr(reason, "strerror", None) or reason
     fix = "free some space or give another --out; what was complete before is still whole"
+    if verb == "read":
+        fix = "run the same command again, or move this checkpoint away: the one before it is then taken"
     return UserError(f"rank {rank} could not {verb} its share: {why}", where=str(path), fix=fix)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from _asserts import assert_user_error
 from polymod.errors import Stopped
 from polymod.metrics import LossSum, StepMetrics
 from polymod.train.config import TrainOptions
@@ -29,3 +30,15 @@ def test_the_bar_of_a_stopped_run_is_at_its_last_step_whatever_was_logged(tmp_pa
         stop()
     assert text.getvalue() == "run: 13 of 100 steps  stopped\n"
     assert [line["step"] for line in read_metrics(run)] == [10]
+
+
+def test_a_disk_that_fills_while_it_trains_is_told_and_lines_before_are_kept(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 1}\n{"step": 2}\n')
+    with logged(tmp_path, Console(file=io.StringIO()), TrainOptions(steps=9), since=1, ranks=ALONE) as log:
+        path.rename(tmp_path / "before")
+        path.symlink_to("/dev/full")
+        assert_user_error(
+            lambda: log.valid(2, {"languages": {}}), str(path), "the disk is full", "free some space"
+        )
+    assert (tmp_path / "before").read_text() == '{"step": 1}\n'
