@@ -50,6 +50,9 @@ class CommandConfig(Config):
     """The whole tree of one command."""
 
     arguments: ClassVar[tuple[str, ...]] = ()  # fields that are written without ``--``, in this order
+    of_run: ClassVar[frozenset[str]] = (
+        frozenset()
+    )  # options whose defaults are those of the run that is given
     in_processes: ClassVar[bool] = False  # its field ``nproc`` is how many processes do the work together
 
     @classmethod
@@ -172,7 +175,11 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     a, b = flatten(old), flatten(new)
     missing = object()
     changed = [key for key in sorted(a | b) if a.get(key, missing) != b.get(key, missing)]
-    return [f"{key}: {a.get(key, '(absent)')} -> {b.get(key, '(absent)')}" for key in changed]
+    return [f"{key}: {_told(a.get(key, '(absent)'))} -> {_told(b.get(key, '(absent)'))}" for key in changed]
+
+
+def _told(value: object) -> object:
+    return "left out" if value is None else value
 
 
 def fields(config_class: type[Config], prefix: str = "") -> dict[str, pydantic.fields.FieldInfo]:

@@ -113,11 +113,13 @@ def resolve(code: str, installed: Sequence[str], *, where: str = "", place: str 
     tag = canonical(code, where=where)
     if tag in installed:
         return tag
-    near = difflib.get_close_matches(tag, installed, n=3, cutoff=0.3)
+    base = tag.split("-")[0]
+    near = [other for other in installed if other.split("-")[0] == base][:3]
+    near = near or difflib.get_close_matches(tag, installed, n=3, cutoff=0.6)
     listed = ", ".join(sorted(installed)[:40]) + (
         f" and {len(installed) - 40} more" if len(installed) > 40 else ""
     )
-    fix = (f"nearest: {', '.join(near)}; " if near else "") + f"languages {place}: {listed or 'none'}"
+    fix = (f"spelt like it: {', '.join(near)}; " if near else "") + f"languages {place}: {listed or 'none'}"
     raise LanguageError(f"language {describe(tag)} is not {place}", where=where, fix=fix)
 
 

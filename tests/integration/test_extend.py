@@ -336,6 +336,8 @@ def test_languages_move_from_run_to_run(parent, extended, kept, tmp_path, capsys
     assert rows["xmf"]["own_rows"] == 500
     assert rows["xmf"]["origin"]["tokens"] == result(extended)["languages"]["ka"]["tokens"]
     assert rows["to"]["origin"] == {"from": "pretrained"}
+    assert execute("languages", [str(tmp_path / "b"), "drop", "it", "xmf", "--out", str(tmp_path / "d")]) == 0
+    assert capsys.readouterr().out.endswith(f"{', '.join(TAGS)}\n")
     data = extended / "data" / "lang-ka"
     shutil.copytree(data, tmp_path / "data")
     (tmp_path / "data" / "data.json").write_text((data / "data.json").read_text())

@@ -329,7 +329,16 @@ def test_wrong_input_is_exit_2_with_one_message(world, learnt, tmp_path, capsys)
     refused(transfer(world, learnt, learnt), "given twice")
     refused(transfer(world, world / "run"), "not fine-tuned")
     refused(transfer(world, tmp_path), "no fine-tuned model here")
-    refused(transfer(world, learnt, "--module", "en"), "'en' (English) is not installed")
+    refused(
+        transfer(world, learnt, "--module", "en"),
+        "'en' (English) is not installed",
+        "target, source, none, all",
+    )
+    refused(
+        finetune(world, tmp_path / "a", "--train.max-length", "100000"),
+        "--train.max-length",
+        "tokens at most",
+    )
     refused(transfer(world, learnt, "--languages", "en"), "no test file of nli in 'en'", WITHOUT)
     refused(
         execute("finetune", [str(learnt), *finetune_words(world, tmp_path / "a")]), "fine-tuned for a task"

@@ -188,4 +188,4 @@ def test_the_fingerprint_changes_with_a_value_and_not_with_what_is_left_out() ->
 def test_a_difference_names_changed_new_and_absent_leaves() -> None:
     old = {"a": 1, "b": {"c": 2, "d": 3}}
     new = {"a": 1, "b": {"c": 4}, "e": None}
-    assert difference(old, new) == ["b.c: 2 -> 4", "b.d: 3 -> (absent)", "e: (absent) -> None"]
+    assert difference(old, new) == ["b.c: 2 -> 4", "b.d: 3 -> (absent)", "e: (absent) -> left out"]

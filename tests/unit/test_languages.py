@@ -292,7 +292,10 @@ def test_an_alias_resolves_to_what_is_installed() -> None:
 
 def test_a_language_that_is_not_installed_is_refused_with_what_is() -> None:
     assert_user_error(lambda: resolve("ja", ("de", "en")), "'ja' (Japanese) is not installed", "de, en")
-    assert_user_error(lambda: resolve("sr", ("sr-Latn",)), "nearest: sr-Latn")
+    assert_user_error(lambda: resolve("sr", ("sr-Latn",)), "spelt like it: sr-Latn")
+    with pytest.raises(LanguageError) as told:
+        resolve("fr", ("de", "en", "ru"))
+    assert "spelt" not in str(told.value), "ru is no neighbour of fr"
     many = tuple(f"en-x-{number}" for number in range(100))
     assert_user_error(lambda: resolve("ja", many), "and 60 more")
 

@@ -99,7 +99,7 @@ def _source(run: Path) -> _Source:
     said = {"task": done.spec.task, "fine-tuned on": ", ".join(done.sources), "step": done.saved.step}
     protocol = {key.replace("_", " "): value for key, value in done.result.get("protocol", {}).items()}
     best = done.result.get("dev") or {}
-    facts = {**said, **protocol, **record["versions"]}
+    facts = {**said, "longest sequence": f"{done.longest} tokens", **protocol, **record["versions"]}
     return _Source(run, done.saved, done.longest, facts, best.get("languages", {}))
 
 

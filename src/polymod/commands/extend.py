@@ -127,10 +127,13 @@ def _train(
 def _tell(addition: Addition, surveys: dict[str, Survey], console: Console) -> None:
     """What was found out about the languages, for people, before anything is trained."""
     vocab = addition.options.vocab
+    shown: dict[str, Fertility] = {}
     for tag, survey in surveys.items():
         console.print(f"{tag}: {_fertility(survey.fertility)}", markup=False)
         for other, fertility in list(survey.others.items())[:5]:
-            console.print(f"  beside {other}: {_fertility(fertility)}", markup=False)
+            if shown.get(other) != fertility:
+                console.print(f"  beside {other}: {_fertility(fertility)}", markup=False)
+            shown[other] = fertility
         if not survey.others:
             console.print("  the run's data are not there, so there is nothing to compare it with")
         for warning in survey.warnings:
@@ -156,14 +159,14 @@ def _fertility(f: Fertility) -> str:
 def show(document: dict[str, Any]) -> None:
     """A line per new language, then the proof."""
     heads = ("start", "loss", "no module", "unigram", "tokens", "epochs", "seconds")
-    print(f"{'language':<12} {'vocabulary':<18} " + " ".join(f"{head:>9}" for head in heads))
+    print(f"{'language':<12} {'vocabulary':<17} " + " ".join(f"{head:>9}" for head in heads))
     for tag, entry in document["languages"].items():
         own = entry["vocabulary"]["own_rows"]
         vocabulary = f"{entry['vocabulary']['mode']}, {own:,} own" if own else "the run's"
         without = "" if entry["no_module"] is None else f"{entry['no_module']:.3f}"
         losses = f"{entry['start']:9.3f} {entry['loss']:9.3f} {without:>9} {entry['unigram_entropy']:9.3f}"
         cost = f"{entry['tokens']:>9,} {entry['epochs']:9.1f} {entry['seconds']:9.0f}"
-        print(f"{tag:<12} {vocabulary:<18} {losses} {cost}")
+        print(f"{tag:<12} {vocabulary:<17} {losses} {cost}")
     for tag, entry in document["languages"].items():
         if entry["loss"] > entry["unigram_entropy"]:
             print(f"{tag} is worse than the frequencies of its tokens: give it more --train.steps or text")

@@ -37,7 +37,8 @@ def help_text(name: str, summary: str, config_class: type[CommandConfig]) -> str
         if (here := key.rpartition(".")[0]) != section:
             lines += [""] * (section is not None) + [f"{here}:" if here else "options:"]
             section = here
-        lines += _entry(key, field, defaults.get(key, field.default), key in config_class.arguments)
+        value = "the run's" if key in config_class.of_run else defaults.get(key, field.default)
+        lines += _entry(key, field, value, key in config_class.arguments)
     return "\n".join(
         [*lines, "", "switches:", *(f"  --{switch:<32} {meaning}" for switch, meaning in SWITCHES.items())]
     )

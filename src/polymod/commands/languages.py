@@ -13,7 +13,7 @@ from polymod.errors import UserError
 _WORDS = {"list": 0, "drop": 1, "rename": 2, "export": 1, "import": 1}  # behind the action
 _USAGE = {
     "list": "polymod languages RUN list",
-    "drop": "polymod languages RUN drop TAG --out RUN2",
+    "drop": "polymod languages RUN drop TAG [TAG ...] --out RUN2",
     "rename": "polymod languages RUN rename OLD NEW --out RUN2",
     "export": "polymod languages RUN export TAG --file TAG.safetensors",
     "import": "polymod languages RUN import FILE --out RUN2",
@@ -21,8 +21,8 @@ _USAGE = {
 
 
 class Config(CommandConfig):
-    """`list`; `drop TAG`, `rename OLD NEW` and `import FILE` write another run to --out; `export TAG` writes
-    one language to --file. The run itself is only read.
+    """`list`; `drop TAG ...`, `rename OLD NEW` and `import FILE` write another run to --out; `export TAG`
+    writes one language to --file. The run itself is only read.
     """
 
     arguments = ("run", "action", "names")
@@ -36,7 +36,8 @@ class Config(CommandConfig):
 
 def main(config: Config) -> dict[str, Any]:
     """Do what the action says."""
-    given = (len(config.names), config.out is not None, config.file is not None)
+    count = min(len(config.names), 1) if config.action == "drop" else len(config.names)
+    given = (count, config.out is not None, config.file is not None)
     to_run, to_file = config.action in ("drop", "rename", "import"), config.action == "export"
     if given != (_WORDS[config.action], to_run, to_file):
         raise UserError(f"this is not how {config.action} is used", fix=_USAGE[config.action])
@@ -115,7 +116,8 @@ def _changed(config: Config) -> dict[str, Any]:
             sha = sha256(common) if common.is_file() else ""
             roster.install(path, config.language, tokenizer_sha256=sha)
         elif config.action == "drop":
-            roster.drop(*config.names)
+            for name in config.names:
+                roster.drop(name)
         else:
             roster.rename(*config.names)
         derived.write(roster)

@@ -39,5 +39,8 @@ def show(document: dict[str, Any]) -> None:
         )
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
+    console.print(
+        "train, valid, meta: tokens; bytes: share of them that are single bytes; bad: lines put aside"
+    )
     size = document["vocabulary"]["size"]
     console.print(f"{document['out']}: {len(document['languages'])} languages, {size:,} rows of vocabulary")

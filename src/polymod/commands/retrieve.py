@@ -182,6 +182,8 @@ def _signature(config: Config, model: Opened, found: Parallel, layer: int) -> di
 
 def show(document: dict[str, Any]) -> None:
     """A line per pair, the mean last."""
+    from polymod.tasks.find import left_out_lines
+
     print(f"accuracy of the nearest sentence, layer {document['layer']}")
     print(f"{'pair':<20} {'there':>7} {'back':>7} {'mean':>7} {'95 %':>15} {'sentences':>10} {'chance':>7}")
     for name, pair in document["pairs"].items():
@@ -194,5 +196,5 @@ def show(document: dict[str, Any]) -> None:
         print(f"layer {layer:>3} {mean:7.3f}")
     if "warning" in document:
         print(f"warning: {document['warning']}")
-    if left_out := document["left_out"]:
-        print("left out: " + "; ".join(f"{name} ({reason})" for name, reason in left_out.items()))
+    for line in left_out_lines(document["left_out"]):
+        print(line)

@@ -103,17 +103,31 @@ def _write(
 ) -> None:
     """The tables of each run, into its own folder."""
     from polymod.files import write_json
-    from polymod.tasks.tables import DIFFERENCES, differences, score_table
+    from polymod.tasks.tables import DIFFERENCES, differences, of_split, score_table
 
     for number, run in enumerate(runs):
         for control, each in measured.items():
             table = score_table(each.of_run(number), run.sources, config.resamples)
             name = "transfer.json" if control == "target" else f"transfer-{control}.json"
-            write_json(run.folder / name, {"schema": 1, **_about([run], config), **table, **read})
+            path = of_split(run.folder / name, config.split)
+            _tell_replaced(path, table)
+            write_json(path, {"schema": 1, **_about([run], config), **table, **read})
         if len(measured) > 1:
             own = {control: each.of_run(number) for control, each in measured.items()}
             apart = {"differences": differences(own, run.sources, config.resamples)}
-            write_json(run.folder / DIFFERENCES, {"schema": 1, **_about([run], config), **apart})
+            path = of_split(run.folder / DIFFERENCES, config.split)
+            write_json(path, {"schema": 1, **_about([run], config), **apart})
+
+
+def _tell_replaced(path: Path, table: Mapping[str, Any]) -> None:
+    """Say it where a table goes that has more languages than the new one."""
+    from polymod.files import read_json
+
+    before = read_json(path).get("languages", {}) if path.is_file() else {}
+    if gone := before.keys() - table["languages"].keys():
+        named = ", ".join(sorted(gone)[:8])
+        said = f"{path}: replaced; the table before had {len(gone)} languages more: {named}"
+        stderr().print(said, markup=False)
 
 
 def _about(runs: Sequence[Finetuned], config: Config) -> dict[str, Any]:
@@ -130,15 +144,18 @@ def _about(runs: Sequence[Finetuned], config: Config) -> dict[str, Any]:
 
 def show(document: dict[str, Any]) -> None:
     """A table of languages, what they say together, and how far apart the controls or the groups are."""
+    from polymod.tasks.find import left_out_lines
+
     sources, metric = document["source"].split(","), document["metric"]
     print(f"{document['task']} {metric} on {document['split']}, learnt in {', '.join(sources)}")
     _show_side_by_side(document) if "modules" in document else _show_scores(document)
-    for tag, reason in document["left_out"].items():
-        print(f"left out: {tag}, {reason}")
+    for line in left_out_lines(document["left_out"]):
+        print(line)
     for tag, report in document["files"].items():
         if report.get("mismatched"):
             what = f"{report['mismatched']:,} of {report['answers']:,} answers are not where the file says"
-            print(f"{tag}: {what}; {report['repaired']:,} found elsewhere in the text")
+            kept = "the others count as they are, and no answer that is cut out of the text can equal them"
+            print(f"{tag}: {what}; {report['repaired']:,} found elsewhere in the text, {kept}")
     if "difference" in document:
         print(f"against {', '.join(document['against']['folders'])}:")
         _show_differences(document["difference"], "difference")

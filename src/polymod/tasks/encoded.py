@@ -73,7 +73,7 @@ def room(max_length: int, special: int) -> int:
     """
     if max_length < SHORTEST:
         what = f"sequences of {max_length} tokens are too short for a task"
-        raise UserError(what, where="max_length", fix=f"take at least {SHORTEST}")
+        raise UserError(what, where="--train.max-length", fix=f"take at least {SHORTEST}")
     return max_length - special
 
 

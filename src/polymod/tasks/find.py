@@ -17,6 +17,17 @@ NAMES = {task.name: (task.name, *task.aliases) for task in TASKS.values()} | {RE
 NO_LANGUAGES = frozenset([*SPLITS, *(name for names in NAMES.values() for name in names)])  # some are codes
 
 
+def left_out_lines(left_out: Mapping[str, str]) -> list[str]:
+    """What was left out and why, a line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in left_out.items():
+        by_reason.setdefault(reason, []).append(name)
+    return [
+        f"left out: {', '.join(names[:8])}{f' and {len(names) - 8} more' if len(names) > 8 else ''}, {reason}"
+        for reason, names in by_reason.items()
+    ]
+
+
 def available(folder: Path, task: Task) -> dict[str, dict[str, Path]]:
     """The files of a task anywhere below a folder: split -> canonical tag -> path.
 

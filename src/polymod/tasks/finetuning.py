@@ -11,6 +11,7 @@ import torch
 
 from polymod.batch import GlobalBatch
 from polymod.data.parts import part
+from polymod.errors import UserError
 from polymod.model.config import ModelConfig
 from polymod.model.encoder import Encoder
 from polymod.model.tasks import TaskModel, TaskSpec, initialise_task
@@ -166,8 +167,15 @@ class Finetuning:
 
 
 def longest_of(config: ModelConfig, options: FinetuneOptions) -> int:
-    """Tokens that a sequence has at most."""
+    """Tokens that a sequence has at most.
+
+    Raises:
+        UserError: the model takes fewer than are asked for.
+    """
     most = config.architecture.max_length
+    if options.max_length > most:
+        what = f"the model takes {most} tokens at most, not {options.max_length}"
+        raise UserError(what, where="--train.max-length", fix=f"give {most} or less")
     return min(most, options.max_length or LONGEST)
 
 

@@ -109,13 +109,16 @@ def decode_answer(
 def best_answer(
     example: Question, encoded: Sequence[Encoded], logits: Sequence[NDArray[np.floating[Any]]]
 ) -> tuple[str, float]:
-    """The answer of ``decode_answer``, and the sum of its logits."""
+    """The answer of ``decode_answer``, and the sum of its logits. What has no text is no answer."""
     best, answer = -np.inf, (0, 0)
     for window, logits_N2 in zip(encoded, logits, strict=True):
         count = len(window.offsets_C2)
+        told_C = [bool(example.context[start:stop].strip()) for start, stop in window.offsets_C2]
+        before_C1 = np.cumsum([0, *told_C])
         starts_C, ends_C = logits_N2[window.context : window.context + count].astype(np.float64).T
         for more in range(min(LONGEST_ANSWER, count)):
             scores = starts_C[: count - more] + ends_C[more:]
+            scores[before_C1[more + 1 :] == before_C1[: count - more]] = -np.inf
             first = int(scores.argmax())
             if scores[first] > best:
                 best = scores[first]

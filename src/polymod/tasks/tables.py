@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,13 @@ from polymod.tasks.task import Statistics
 from polymod.tasks.transfer import ALL, Measured
 
 DIFFERENCES = "transfer-differences.json"  # in a fine-tuned folder, beside its tables
+TEST = "test"  # the split whose tables have no split in their names
 SEED = 0  # of all resamples, so that results are repeated and differences paired
+
+
+def of_split(path: Path, split: str) -> Path:
+    """The file of a table: ``transfer.json`` for the test split, ``transfer.dev.json`` for another one."""
+    return path if split == TEST else path.with_suffix(f".{split}.json")
 
 
 def comparison(measured: Mapping[str, Measured], sources: Collection[str], resamples: int) -> dict[str, Any]:

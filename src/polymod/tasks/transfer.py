@@ -81,7 +81,11 @@ def controls_of(module: str, runs: Sequence[Finetuned]) -> tuple[str, ...]:
         return CONTROLS
     if module in CONTROLS:
         return (module,)
-    return tuple({resolve(module, run.saved.config.languages, where="--module") for run in runs})
+    try:
+        return tuple({resolve(module, run.saved.config.languages, where="--module") for run in runs})
+    except LanguageError as error:
+        fix = f"{', '.join(CONTROLS)}, {ALL}, or one tag; {error.fix}"
+        raise LanguageError(error.what, where=error.where, fix=fix) from None
 
 
 def choose(
@@ -107,6 +111,8 @@ def choose(
             through = "--module with one of these reads it through that module"
             fix = f"{error.fix}; {through}, polymod extend gives it one of its own"
             what = f"language {describe(tag)} has no module"
+            if len(lacking) > 1 and not asked_for:
+                what = f"none of the languages with a file has a module: {', '.join(sorted(lacking)[:20])}"
             raise LanguageError(what, where=str(run.folder), fix=fix) from None
     return read, {tag: f"no module in {run.folder}" for tag, run in lacking.items()}
 

@@ -26,6 +26,7 @@ class ExtendOptions(CommandConfig):
     """
 
     arguments = ("run",)
+    of_run = frozenset(f"train.{key}" for key in TrainOptions.model_fields.keys() - _NOT_TAKEN_OVER)
     in_processes = True
     run: LastingPath = Field(description="run to extend; it is only read")
     language: Names = Field(min_length=1, description="languages to add, one after the other")

@@ -169,7 +169,7 @@ def opened_pack(path: Path) -> Iterator[PackFile]:
                 _check_tokenizer(tokenizer, header, path)
             yield PackFile(path, file, header, tokenizer)
     except safetensors.SafetensorError as error:
-        raise UserError(f"not a safetensors file: {error}", where=str(path)) from None
+        raise UserError(f"not a safetensors file: {error}", where=str(path), fix=_FIX) from None
 
 
 def _check_size(path: Path) -> None:
@@ -179,7 +179,8 @@ def _check_size(path: Path) -> None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
     if not 0 < length <= min(LARGEST_HEADER, path.stat().st_size - 8):
-        raise UserError("not a safetensors file: the size of its header is wrong", where=str(path))
+        what = "not a safetensors file: the size of its header is wrong"
+        raise UserError(what, where=str(path), fix=_FIX)
 
 
 def _header(metadata: Mapping[str, str], path: Path) -> Header:

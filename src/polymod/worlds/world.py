@@ -80,6 +80,9 @@ class World:
         if num_families < 1 or num_languages < num_families:
             what = f"{num_languages} languages cannot make {num_families} families"
             raise UserError(what, fix="give at least one family, and at least as many languages as families")
+        if grammars and grammars > num_families:
+            what = f"{num_families} families cannot take turns with {grammars} grammars"
+            raise UserError(what, fix=f"give at most {num_families}, or leave it out: each has its own then")
         self.seed, self.shares, self.grammars = seed, shares, grammars
         self._languages: dict[str, Language] = {}  # those that were made
         self._lineages = {lineage.tag: lineage for lineage in lineages(num_languages, num_families)}

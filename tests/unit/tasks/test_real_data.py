@@ -53,6 +53,7 @@ def world(tmp_path_factory) -> Path:
         languages=2,
         families=1,
         shares=Shares(),
+        grammars=None,
         tag="qaa",
         sentences=20,
         train=40,

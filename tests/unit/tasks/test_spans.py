@@ -137,7 +137,8 @@ def slow_decode(example: Question, encoded: list[Encoded], logits: list[np.ndarr
             if start <= end < start + LONGEST_ANSWER:
                 score = float(of_rows[start, 0]) + float(of_rows[end, 1])
                 characters = window.offsets_C2[[start - window.context, end - window.context]]
-                found.append((score, int(characters[0, 0]), int(characters[1, 1])))
+                if example.context[characters[0, 0] : characters[1, 1]].strip():
+                    found.append((score, int(characters[0, 0]), int(characters[1, 1])))
     _, start, end = max(found)
     return example.context[start:end].strip()
 
@@ -149,6 +150,16 @@ def test_the_best_span_is_that_of_an_obvious_search() -> None:
         encoded = encode_question(example, TOKENIZERS["ours"], (), 64)
         logits = [generator.normal(size=(len(window.ids), 2)).astype(np.float32) for window in encoded]
         assert decode_answer(example, encoded, logits) == slow_decode(example, encoded, logits)
+
+
+def test_a_span_without_text_is_no_answer() -> None:
+    example = question("a b", "b")
+    encoded = encode_question(example, TOKENIZERS["ours"], (), 64)
+    texts = [example.context[start:stop] for start, stop in encoded[0].offsets_C2]
+    logits = np.full((len(encoded[0].ids), 2), -5.0)
+    logits[encoded[0].context + texts.index(" ")] = 100
+    logits[-2, 1] = 0
+    assert decode_answer(example, encoded, [logits]) == "b"
 
 
 def test_rows_of_question_and_special_tokens_are_never_answers() -> None:

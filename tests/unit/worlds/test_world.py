@@ -245,6 +245,7 @@ def test_families_may_take_turns_with_fewer_grammars_than_there_are_families() -
     np.testing.assert_array_equal(words, free.relatedness("words"))
     one, other = (next(tied.documents(tag)) for tag in ("qaa", "qca"))
     assert one != other
+    assert_user_error(lambda: World(0, 9, 3, grammars=4), "3 families", "4 grammars", "at most 3")
 
 
 def test_code_switching_puts_words_of_another_language_into_the_grammar_of_this_one() -> None:
