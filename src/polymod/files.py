@@ -235,12 +235,8 @@ def require_space(folder: Path, needed: int) -> None:
     existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
-        what = f"the disk is too full: {_megabytes(needed)} are needed, {_megabytes(free)} are free"
+        what = f"the disk is too full: {needed / 1e6:,.1f} MB are needed, {free / 1e6:,.1f} MB are free"
         raise UserError(what, where=str(folder), fix="free some space or give another --out")
-
-
-def _megabytes(count: int) -> str:
-    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.1f} MB"
 
 
 @contextmanager

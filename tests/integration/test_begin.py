@@ -77,4 +77,4 @@ def test_what_does_not_fit_is_refused(data, dense, tmp_path, capsys):
     refused("--begin", other, says=("another tokenizer", "--tokenizer"))
     assert pretrain(data, tmp_path / "run", "--train.steps", "1") == 0
     assert pretrain(data, tmp_path / "run", "--train.steps", "1", "--begin", str(dense)) == 2
-    assert "begin: None -> " in capsys.readouterr().err
+    assert "begin: left out -> " in capsys.readouterr().err

@@ -453,5 +453,5 @@ def test_a_language_that_is_a_device_on_windows_has_a_safe_name() -> None:
 def test_a_disk_that_is_too_full_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     folder = tmp_path / "not" / "there" / "yet"
     require_space(folder, 1)
-    assert_user_error(lambda: require_space(folder, 10**18), str(folder), "1,000,000,000.0 GB are needed")
+    assert_user_error(lambda: require_space(folder, 10**18), str(folder), "1,000,000,000,000.0 MB are needed")
     assert not folder.exists()
