@@ -50,9 +50,7 @@ class CommandConfig(Config):
     """The whole tree of one command."""
 
     arguments: ClassVar[tuple[str, ...]] = ()  # fields that are written without ``--``, in this order
-    of_run: ClassVar[frozenset[str]] = (
-        frozenset()
-    )  # options whose defaults are those of the run that is given
+    of_run: ClassVar[frozenset[str]] = frozenset()  # options whose defaults are those of the given run
     in_processes: ClassVar[bool] = False  # its field ``nproc`` is how many processes do the work together
 
     @classmethod
@@ -179,6 +177,7 @@ def difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 
 def _told(value: object) -> object:
+    """None cannot be typed."""
     return "left out" if value is None else value
 
 

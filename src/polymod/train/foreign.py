@@ -54,6 +54,6 @@ def longest(folder: Path, most: int) -> int:
 
 def fingerprint(folder: Path) -> str:
     """A hash over the files that are read."""
-    paths = (*folder.glob("*.safetensors"), *(folder / name for name in ("config.json", TOKENIZER, SETTINGS)))
+    paths = (*folder.glob("*.safetensors"), folder / "config.json", folder / TOKENIZER)
     hashes = "".join(sha256(path) for path in sorted(paths) if path.is_file())
     return hashlib.sha256(hashes.encode()).hexdigest()
