@@ -104,12 +104,29 @@ def canonical_all(codes: Iterable[str], *, where: str = "") -> tuple[str, ...]:
     return tuple(seen)
 
 
-def resolve(code: str, installed: Sequence[str], *, where: str = "", place: str = "installed") -> str:
-    """The installed tag that ``code`` means; ``place`` says what "installed" is called (``"in the data"``).
+def resolve(
+    code: str,
+    installed: Sequence[str],
+    *,
+    where: str = "",
+    place: str = "installed",
+    besides: Sequence[str] = (),
+) -> str:
+    """The installed tag that ``code`` means.
+
+    Args:
+        place: what "installed" is called (``"in the data"``).
+        besides: words that the option takes beside a language, for the message.
 
     Raises:
         LanguageError: the code is unknown, or its language is not installed (the message lists them).
     """
+    if besides:
+        try:
+            return resolve(code, installed, where=where, place=place)
+        except LanguageError as error:
+            fix = f"{', '.join(besides)}, or one language; {error.fix}"
+            raise LanguageError(error.what, where=where, fix=fix) from None
     tag = canonical(code, where=where)
     if tag in installed:
         return tag

@@ -270,6 +270,18 @@ def test_controls_are_what_their_names_say(world, learnt, capsys):
     assert kept["differences"] == document["differences"]
 
 
+def test_tables_of_another_split_stay_apart_and_a_smaller_one_says_what_it_replaces(world, learnt, capsys):
+    assert transfer(world, learnt) == 0
+    before = (learnt / "transfer.json").read_bytes()
+    assert transfer(world, learnt, "--split", "dev") == 0
+    assert (learnt / "transfer.json").read_bytes() == before
+    assert json.loads((learnt / "transfer.dev.json").read_text())["split"] == "dev"
+    assert "replaced" not in capsys.readouterr().err
+    assert transfer(world, learnt, "--languages", OTHER) == 0
+    assert "transfer.json: replaced; the table before had" in capsys.readouterr().err
+    assert transfer(world, learnt) == 0
+
+
 def test_a_language_without_a_module_is_read_through_another_one(world, learnt, capsys):
     words = (learnt, "--languages", WITHOUT)
     assert transfer(world, *words) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -296,6 +297,9 @@ def test_a_language_that_is_not_installed_is_refused_with_what_is() -> None:
     with pytest.raises(LanguageError) as told:
         resolve("fr", ("de", "en", "ru"))
     assert "spelt" not in str(told.value), "ru is no neighbour of fr"
+    for code in ("ja", "bogus"):
+        with_words = partial(resolve, code, ("de", "en"), where="--module", besides=("target", "none"))
+        assert_user_error(with_words, "--module", "fix: target, none, or one language")
     many = tuple(f"en-x-{number}" for number in range(100))
     assert_user_error(lambda: resolve("ja", many), "and 60 more")
 

@@ -85,18 +85,14 @@ def _tags(config: Config, model: ModelConfig, common: str) -> tuple[str, ...]:
 
 def _via(module: str, model: ModelConfig, tags: tuple[str, ...]) -> dict[str, str | None]:
     """Which pack each language's text goes through instead of its own."""
-    from polymod.languages import LanguageError, resolve
+    from polymod.languages import resolve
 
     if module == "target":
         return {}
     if module == "none":
         return dict.fromkeys(tags)
-    try:
-        return dict.fromkeys(tags, resolve(module, model.languages, where="--module"))
-    except LanguageError as error:
-        raise LanguageError(
-            error.what, where=error.where, fix=f"target, none, or one tag; {error.fix}"
-        ) from None
+    tag = resolve(module, model.languages, where="--module", besides=("target", "none"))
+    return dict.fromkeys(tags, tag)
 
 
 def show(document: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 class Config(CommandConfig):
     """Swaps in the module of each language and scores the task. Several folders are seeds of one fine-tuning:
-    the table has their mean and spread. Each folder gets a transfer.json of its own.
+    the table has their mean and spread. Each folder gets a transfer.json of its own, by split if not test.
     """
 
     arguments = ("folders",)

@@ -81,11 +81,10 @@ def controls_of(module: str, runs: Sequence[Finetuned]) -> tuple[str, ...]:
         return CONTROLS
     if module in CONTROLS:
         return (module,)
-    try:
-        return tuple({resolve(module, run.saved.config.languages, where="--module") for run in runs})
-    except LanguageError as error:
-        fix = f"{', '.join(CONTROLS)}, {ALL}, or one tag; {error.fix}"
-        raise LanguageError(error.what, where=error.where, fix=fix) from None
+    words = (*CONTROLS, ALL)
+    return tuple(
+        {resolve(module, run.saved.config.languages, where="--module", besides=words) for run in runs}
+    )
 
 
 def choose(

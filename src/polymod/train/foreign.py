@@ -49,7 +49,8 @@ def mask_id(folder: Path) -> int | None:
 def longest(folder: Path, most: int) -> int:
     """Tokens of a sequence at most, as the tokenizer's settings say, but not more than ``most``."""
     settings = read_json(folder / SETTINGS) if (folder / SETTINGS).is_file() else {}
-    return int(min(settings.get("model_max_length") or most, most))
+    said = settings.get("model_max_length") if isinstance(settings, dict) else None
+    return int(min(said, most)) if isinstance(said, int | float) and said > 0 else most
 
 
 def fingerprint(folder: Path) -> str:

@@ -59,8 +59,9 @@ PLAIN = Shares()
 
 
 class World:
-    """Controlled languages by seed. A language depends on the seed and its place in the family tree only; its
-    text also on which others there are, if documents switch between languages or are told in two.
+    """Controlled languages by seed. A language depends on the seed, its place in the family tree and
+    ``grammars`` only; its text also on which others there are, if documents switch between languages or are
+    told in two.
 
     Attributes:
         seed: any integer.
